@@ -1,1 +1,18 @@
-//! VMM.
+//! The Paravane VMM: a paravirtualizing hypervisor on Linux KVM.
+//!
+//! docs/architecture.md is the map; the ABI is in the crate `pv_abi`.
+
+pub mod carrier;
+pub mod console;
+pub mod crash;
+pub mod entropy;
+pub mod hypercall;
+pub mod image;
+pub mod layout;
+pub mod memory;
+pub mod monitor;
+pub mod paging;
+pub mod ports;
+mod sync;
+pub mod vcpu;
+pub mod vm;

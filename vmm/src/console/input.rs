@@ -1,0 +1,155 @@
+//! What was typed and not read yet: a bounded buffer.
+
+use super::ConsoleError;
+use crate::sync::lock;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many bytes may wait. More are taken from the host's side when the guest has read some.
+pub const INPUT_CAPACITY: usize = 64 << 10;
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<u8>,
+    closed: bool,
+    stopping: bool,
+}
+
+/// Bytes on their way to the guest.
+#[derive(Debug, Default)]
+pub struct InputBuffer {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl InputBuffer {
+    /// Appends bytes, waiting while the buffer is full. `false`: the VM is being stopped.
+    pub fn push(&self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        let mut state = lock(&self.state);
+        loop {
+            if state.stopping {
+                return false;
+            }
+            let room = INPUT_CAPACITY
+                .saturating_sub(state.waiting.len())
+                .min(rest.len());
+            let (fits, remaining) = rest.split_at(room);
+            state.waiting.extend(fits);
+            rest = remaining;
+            self.changed.notify_all();
+            if rest.is_empty() {
+                return true;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Nothing more will be typed.
+    pub fn close(&self) {
+        lock(&self.state).closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends every waiting read and push.
+    pub fn stop(&self) {
+        lock(&self.state).stopping = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes what waits, waiting for the first byte until the time-out.
+    pub fn read(&self, bytes: &mut [u8], timeout: Option<Duration>) -> Result<usize, ConsoleError> {
+        // A time-out past what Instant can express is for ever.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = lock(&self.state);
+        loop {
+            if state.stopping {
+                return Err(ConsoleError::Stopping);
+            }
+            if !state.waiting.is_empty() {
+                let count = bytes.len().min(state.waiting.len());
+                for (byte, waiting) in bytes.iter_mut().zip(state.waiting.drain(..count)) {
+                    *byte = waiting;
+                }
+                self.changed.notify_all();
+                return Ok(count);
+            }
+            if state.closed {
+                return Err(ConsoleError::Closed);
+            }
+            state = match deadline {
+                None => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(ConsoleError::TimedOut);
+                    }
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn what_is_pushed_is_read_in_order_and_then_comes_the_end() {
+        let input = InputBuffer::default();
+        assert!(input.push(b"hello"));
+        input.close();
+        let mut bytes = [0; 3];
+        assert_eq!(input.read(&mut bytes, None), Ok(3));
+        assert_eq!(&bytes, b"hel");
+        assert_eq!(input.read(&mut bytes, None), Ok(2));
+        assert_eq!(&bytes[..2], b"lo");
+        assert_eq!(input.read(&mut bytes, None), Err(ConsoleError::Closed));
+    }
+
+    #[test]
+    fn an_empty_buffer_times_out() {
+        let input = InputBuffer::default();
+        let result = input.read(&mut [0], Some(Duration::ZERO));
+        assert_eq!(result, Err(ConsoleError::TimedOut));
+    }
+
+    #[test]
+    fn a_push_larger_than_the_buffer_waits_for_the_reader() {
+        let input = InputBuffer::default();
+        let sent = vec![7; INPUT_CAPACITY * 3];
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(input.push(&sent));
+                input.close();
+            });
+            let mut received = 0;
+            let mut bytes = [0; 1000];
+            while let Ok(count) = input.read(&mut bytes, None) {
+                assert!(lock(&input.state).waiting.len() <= INPUT_CAPACITY);
+                received += count;
+            }
+            assert_eq!(received, sent.len());
+        });
+    }
+
+    #[test]
+    fn stop_ends_a_waiting_reader() {
+        let input = InputBuffer::default();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| input.read(&mut [0], None));
+            input.stop();
+            assert_eq!(reader.join().unwrap(), Err(ConsoleError::Stopping));
+        });
+    }
+}

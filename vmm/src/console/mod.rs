@@ -1,0 +1,87 @@
+//! The console of a VM: bytes out to whoever reads, bytes in from whoever types.
+//!
+//! Output is written by the vCPU thread itself, so a slow reader slows its guest and host
+//! memory stays flat however much a guest prints. Input waits in a bounded buffer.
+
+pub mod input;
+pub mod output;
+
+use input::InputBuffer;
+use output::Output;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why a console operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleError {
+    /// The other end is closed.
+    Closed,
+    /// Nothing was typed in time.
+    TimedOut,
+    /// The VM is being stopped.
+    Stopping,
+}
+
+/// The console of a VM.
+#[derive(Debug)]
+pub struct Console {
+    output: Output,
+    input: InputBuffer,
+    stopping: AtomicBool,
+    first_byte: OnceLock<Instant>,
+    written: AtomicU64,
+}
+
+impl Console {
+    /// A console that writes to `output`.
+    pub fn new(output: Output) -> Self {
+        Self {
+            output,
+            input: InputBuffer::default(),
+            stopping: AtomicBool::new(false),
+            first_byte: OnceLock::new(),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// Writes all of `bytes`, waiting for the reader where it is slow.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), ConsoleError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.output.write_all(bytes, &self.stopping)?;
+        self.written
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.first_byte.get_or_init(Instant::now);
+        Ok(())
+    }
+
+    /// Reads what was typed, waiting for the first byte for at most `timeout` (for ever when
+    /// that is `None`). At least one byte is read.
+    pub fn read(&self, bytes: &mut [u8], timeout: Option<Duration>) -> Result<usize, ConsoleError> {
+        self.input.read(bytes, timeout)
+    }
+
+    /// Where typed bytes are put.
+    pub fn input(&self) -> &InputBuffer {
+        &self.input
+    }
+
+    /// Makes every waiting and later operation end with [`ConsoleError::Stopping`]. A thread
+    /// that is inside a write must be interrupted by a signal too.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.input.stop();
+    }
+
+    /// When the guest's first byte was written.
+    pub fn first_byte(&self) -> Option<Instant> {
+        self.first_byte.get().copied()
+    }
+
+    /// How many bytes the guest wrote.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,155 @@
+//! The hypercall page: the code through which a guest calls, which hides the carrier.
+
+use crate::carrier::{Carrier, Mode};
+use crate::layout::HYPERCALL_PAGE;
+use crate::ports;
+use pv_abi::address_space::PAGE_SIZE;
+use pv_abi::convention::{CALL_ENTRY_OFFSET, TRAP_RETURN_OFFSET};
+
+const ENDBR64: &[u8] = &[0xf3, 0x0f, 0x1e, 0xfa];
+const SYSCALL: &[u8] = &[0x0f, 0x05];
+const IN_EAX_HYPERCALL: &[u8] = &[0xe5, ports::HYPERCALL];
+// CDQE: IN answers 32 bits, and a result is 64 bits.
+const SIGN_EXTEND_RESULT: &[u8] = &[0x48, 0x98];
+const RET: &[u8] = &[0xc3];
+const IRETQ: &[u8] = &[0x48, 0xcf];
+const VMCALL: &[u8] = &[0x0f, 0x01, 0xc1];
+const VMMCALL: &[u8] = &[0x0f, 0x01, 0xd9];
+// push rbx; mov r11, rax; xor ebx, ebx; mov ecx, 1; mov eax, 12 (KVM_HC_MAP_GPA_RANGE).
+const MAP_GPA_RANGE: &[u8] = &[
+    0x53, 0x49, 0x89, 0xc3, 0x31, 0xdb, 0xb9, 1, 0, 0, 0, 0xb8, 12, 0, 0, 0,
+];
+const POP_RBX: &[u8] = &[0x5b];
+const INT3: u8 = 0xcc;
+
+/// The bytes of a hypercall page.
+#[derive(Debug)]
+pub struct HypercallPage {
+    bytes: Vec<u8>,
+    syscall_return: u64,
+}
+
+impl HypercallPage {
+    /// The page for guests that run and call this way.
+    pub fn new(mode: Mode) -> Self {
+        let mut call = ENDBR64.to_vec();
+        // Where nothing enters the monitor by SYSCALL, no SYSCALL is a hypercall's.
+        let mut syscall_return = 0;
+        if mode.calls_by_monitor() {
+            call.extend_from_slice(SYSCALL);
+            syscall_return = HYPERCALL_PAGE + CALL_ENTRY_OFFSET + call.len() as u64;
+            call.extend_from_slice(SIGN_EXTEND_RESULT);
+        } else {
+            match mode.carrier {
+                Carrier::Pio => {
+                    call.extend_from_slice(IN_EAX_HYPERCALL);
+                    call.extend_from_slice(SIGN_EXTEND_RESULT);
+                }
+                Carrier::Vmcall | Carrier::Vmmcall => {
+                    let instruction = if mode.carrier == Carrier::Vmcall {
+                        VMCALL
+                    } else {
+                        VMMCALL
+                    };
+                    call.extend_from_slice(MAP_GPA_RANGE);
+                    call.extend_from_slice(instruction);
+                    call.extend_from_slice(POP_RBX);
+                }
+            }
+        }
+        call.extend_from_slice(RET);
+
+        let mut bytes = vec![INT3; PAGE_SIZE as usize];
+        let mut place = |offset: u64, code: &[u8]| {
+            for (byte, &value) in bytes.iter_mut().skip(offset as usize).zip(code) {
+                *byte = value;
+            }
+        };
+        place(CALL_ENTRY_OFFSET, &call);
+        place(TRAP_RETURN_OFFSET, &[ENDBR64, IRETQ].concat());
+        Self {
+            bytes,
+            syscall_return,
+        }
+    }
+
+    /// The bytes of the page.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The address behind the page's SYSCALL, by which the monitor knows a hypercall from a
+    /// SYSCALL of the guest's own; 0 when the page has none.
+    pub fn syscall_return_address(&self) -> u64 {
+        self.syscall_return
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::carrier::{Gate, Privilege};
+
+    fn modes() -> impl Iterator<Item = Mode> {
+        [Privilege::Ring0, Privilege::Ring3]
+            .into_iter()
+            .flat_map(|privilege| {
+                Carrier::ALL.into_iter().flat_map(move |carrier| {
+                    [Gate::Direct, Gate::Monitor]
+                        .into_iter()
+                        .map(move |gate| Mode {
+                            privilege,
+                            carrier,
+                            gate,
+                            syscall_faults: false,
+                        })
+                })
+            })
+    }
+
+    #[test]
+    fn both_entries_begin_with_endbr64() {
+        for mode in modes() {
+            let page = HypercallPage::new(mode);
+            assert_eq!(page.bytes().len(), PAGE_SIZE as usize);
+            for entry in [CALL_ENTRY_OFFSET, TRAP_RETURN_OFFSET] {
+                assert!(
+                    page.bytes()[entry as usize..].starts_with(ENDBR64),
+                    "{mode:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_deprivileged_guest_never_executes_vmcall_itself() {
+        for mode in modes().filter(|mode| mode.privilege == Privilege::Ring3) {
+            let page = HypercallPage::new(mode);
+            assert!(
+                !page
+                    .bytes()
+                    .windows(3)
+                    .any(|code| code == VMCALL || code == VMMCALL)
+            );
+        }
+    }
+
+    #[test]
+    fn the_monitor_knows_the_hypercall_pages_syscall() {
+        for mode in modes() {
+            let page = HypercallPage::new(mode);
+            let position = page.bytes().windows(2).position(|code| code == SYSCALL);
+            let expected = position.map_or(0, |offset| HYPERCALL_PAGE + offset as u64 + 2);
+            assert_eq!(page.syscall_return_address(), expected, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn the_call_entry_ends_before_the_trap_return_entry() {
+        for mode in modes() {
+            let page = HypercallPage::new(mode);
+            let end = TRAP_RETURN_OFFSET as usize - 1;
+            assert_eq!(page.bytes()[end], INT3);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Counters and latencies of calls: cheap enough to be always on.
+#![allow(unsafe_code)]
+
+use pv_abi::{CALLS, Errno};
+use serde::Serialize;
+
+/// The TSC.
+#[inline]
+pub fn timestamp() -> u64 {
+    // SAFETY: RDTSC has no precondition on x86-64.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Buckets for each power of two: the relative error of a quantile is at most 1/8.
+const SUB_BUCKETS: u32 = 8;
+const SUB_BITS: u32 = SUB_BUCKETS.trailing_zeros();
+const BUCKETS: usize = 40 * SUB_BUCKETS as usize;
+
+/// A log-linear histogram of TSC cycles, of fixed size.
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    buckets: [u32; BUCKETS],
+    count: u64,
+    max: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self {
+            buckets: [0; BUCKETS],
+            count: 0,
+            max: 0,
+        }
+    }
+}
+
+impl Histogram {
+    #[inline]
+    fn bucket(value: u64) -> usize {
+        if value < u64::from(SUB_BUCKETS) {
+            return value as usize;
+        }
+        let exponent = value.ilog2();
+        let sub = (value >> (exponent - SUB_BITS)) as usize - SUB_BUCKETS as usize;
+        ((exponent - SUB_BITS + 1) * SUB_BUCKETS) as usize + sub
+    }
+
+    /// The largest value of a bucket.
+    fn upper_bound(bucket: usize) -> u64 {
+        let (group, sub) = (
+            bucket as u32 / SUB_BUCKETS,
+            bucket as u64 % u64::from(SUB_BUCKETS),
+        );
+        match group {
+            0 => sub,
+            _ => ((u64::from(SUB_BUCKETS) + sub + 1) << (group - 1)) - 1,
+        }
+    }
+
+    /// Counts a value.
+    #[inline]
+    pub fn record(&mut self, value: u64) {
+        let bucket = Self::bucket(value).min(BUCKETS - 1);
+        self.buckets[bucket] = self.buckets[bucket].saturating_add(1);
+        self.count += 1;
+        self.max = self.max.max(value);
+    }
+
+    /// How many values were counted.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The largest value.
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+
+    /// An upper bound of the value below which `fraction` of all values lie; 0 when empty.
+    pub fn quantile(&self, fraction: f64) -> u64 {
+        let rank = (self.count as f64 * fraction).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (bucket, &count) in self.buckets.iter().enumerate() {
+            seen += u64::from(count);
+            if seen >= rank {
+                return Self::upper_bound(bucket).min(self.max);
+            }
+        }
+        self.max
+    }
+}
+
+/// The counters of one vCPU.
+#[derive(Clone, Debug)]
+pub struct CallStats {
+    /// Exits to the VMM.
+    pub exits: u64,
+    /// Hypercalls, counting a batch as one.
+    pub hypercalls: u64,
+    /// Hypercalls that failed.
+    pub failed: u64,
+    /// Calls carried out as elements of a batch.
+    pub batched: u64,
+    /// Call words that name no call, or have reserved bits set.
+    pub unknown: u64,
+    // Allocated once for all calls, so that counting never allocates.
+    latencies: Box<[Histogram]>,
+}
+
+impl Default for CallStats {
+    fn default() -> Self {
+        Self {
+            exits: 0,
+            hypercalls: 0,
+            failed: 0,
+            batched: 0,
+            unknown: 0,
+            latencies: vec![Histogram::default(); CALLS.len()].into_boxed_slice(),
+        }
+    }
+}
+
+impl CallStats {
+    /// Counts a call by its position in [`CALLS`].
+    #[inline]
+    pub fn record(&mut self, index: u16, cycles: u64, failed: bool) {
+        self.hypercalls += 1;
+        self.failed += u64::from(failed);
+        if let Some(histogram) = self.latencies.get_mut(usize::from(index)) {
+            histogram.record(cycles);
+        }
+    }
+
+    /// Counts a call word that leads to no handler.
+    pub fn record_unknown(&mut self, _errno: Errno) {
+        self.hypercalls += 1;
+        self.failed += 1;
+        self.unknown += 1;
+    }
+
+    /// The calls that were made, with the time that the VMM spent on each.
+    pub fn summary(&self, tsc_frequency: u64) -> Vec<CallSummary> {
+        let nanoseconds = |cycles: u64| {
+            u64::try_from(u128::from(cycles) * 1_000_000_000 / u128::from(tsc_frequency.max(1)))
+                .unwrap_or(u64::MAX)
+        };
+        CALLS
+            .iter()
+            .zip(&self.latencies)
+            .filter(|(_, histogram)| histogram.count() > 0)
+            .map(|(call, histogram)| CallSummary {
+                name: call.name,
+                count: histogram.count(),
+                p50_ns: nanoseconds(histogram.quantile(0.5)),
+                p99_ns: nanoseconds(histogram.quantile(0.99)),
+                max_ns: nanoseconds(histogram.max()),
+            })
+            .collect()
+    }
+}
+
+/// How often a call was made and how long the VMM took for it (the exit not included).
+#[derive(Clone, Debug, Serialize)]
+pub struct CallSummary {
+    /// Name of the call.
+    pub name: &'static str,
+    /// How often it was made.
+    pub count: u64,
+    /// Median of its latency in nanoseconds, at most an eighth too high.
+    pub p50_ns: u64,
+    /// 99th percentile, likewise.
+    pub p99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_value_lies_in_its_bucket(value in 0u64..1 << 42) {
+            let bucket = Histogram::bucket(value);
+            prop_assert!(value <= Histogram::upper_bound(bucket));
+            prop_assert!(bucket == 0 || value > Histogram::upper_bound(bucket - 1));
+        }
+
+        #[test]
+        fn a_quantile_is_at_most_an_eighth_too_high(values in prop::collection::vec(1u64..1 << 36, 1..200)) {
+            let mut histogram = Histogram::default();
+            values.iter().for_each(|&value| histogram.record(value));
+            let mut sorted = values;
+            sorted.sort_unstable();
+            let exact = sorted[(sorted.len() - 1) / 2];
+            let estimate = histogram.quantile(0.5);
+            prop_assert!(estimate >= exact && estimate <= exact + exact / 8 + 1);
+        }
+
+        #[test]
+        fn any_value_can_be_recorded(value: u64) {
+            let mut histogram = Histogram::default();
+            histogram.record(value);
+            prop_assert_eq!(histogram.max(), value);
+        }
+    }
+}

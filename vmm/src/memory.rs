@@ -1,0 +1,243 @@
+//! Guest-physical memory: RAM, which the guest owns, and the VMM's private pages behind it.
+//!
+//! Both are reached only by copying through `vm-memory`: there is never a Rust reference
+//! into memory that a running guest can change.
+
+use pv_abi::address_space::PAGE_SIZE;
+use pv_abi::{Errno, Gpa};
+use std::sync::atomic::{AtomicU64, Ordering};
+use thiserror::Error;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Why guest memory could not be set up.
+#[derive(Debug, Error)]
+pub enum MemoryError {
+    /// The host refused to reserve the address space.
+    #[error("cannot reserve {size} bytes of guest memory: {reason}; use a smaller --mem")]
+    Reserve {
+        /// How much was asked for.
+        size: u64,
+        /// What the host said.
+        reason: String,
+    },
+    /// The VMM's own estimate of its pages was too small: a defect of the VMM.
+    #[error("the VMM's private region of {size} bytes is used up (a defect of the VMM)")]
+    PrivateExhausted {
+        /// Size of the region.
+        size: u64,
+    },
+    /// An access of the VMM's own went wrong: a defect of the VMM.
+    #[error("the VMM's access to its private page {gpa:#x} failed (a defect of the VMM)")]
+    PrivateAccess {
+        /// The address.
+        gpa: u64,
+    },
+}
+
+fn reserve(start: u64, size: u64) -> Result<GuestMemoryMmap, MemoryError> {
+    let failed = |reason: String| MemoryError::Reserve { size, reason };
+    let length = usize::try_from(size).map_err(|error| failed(error.to_string()))?;
+    GuestMemoryMmap::from_ranges(&[(GuestAddress(start), length)])
+        .map_err(|error| failed(error.to_string()))
+}
+
+fn host_address(memory: &GuestMemoryMmap, start: u64) -> u64 {
+    memory
+        .get_host_address(GuestAddress(start))
+        .map_or(0, |pointer| pointer as u64)
+}
+
+/// A VM's RAM: one range from guest-physical address 0.
+///
+/// Every access is checked against its size; what does not fit is [`Errno::EFAULT`].
+#[derive(Debug)]
+pub struct Ram {
+    memory: GuestMemoryMmap,
+    size: u64,
+}
+
+impl Ram {
+    /// Reserves `size` bytes, all zero. Host memory is taken when it is touched.
+    pub fn new(size: u64) -> Result<Self, MemoryError> {
+        Ok(Self {
+            memory: reserve(0, size)?,
+            size,
+        })
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Where the VMM's process has RAM mapped.
+    pub fn host_address(&self) -> u64 {
+        host_address(&self.memory, 0)
+    }
+
+    fn check(&self, gpa: Gpa, size: u64) -> Result<GuestAddress, Errno> {
+        match gpa.0.checked_add(size) {
+            Some(end) if end <= self.size => Ok(GuestAddress(gpa.0)),
+            _ => Err(Errno::EFAULT),
+        }
+    }
+
+    /// Copies from RAM.
+    pub fn read(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), Errno> {
+        let address = self.check(gpa, bytes.len() as u64)?;
+        self.memory
+            .read_slice(bytes, address)
+            .map_err(|_| Errno::EFAULT)
+    }
+
+    /// Copies to RAM.
+    pub fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), Errno> {
+        let address = self.check(gpa, bytes.len() as u64)?;
+        self.memory
+            .write_slice(bytes, address)
+            .map_err(|_| Errno::EFAULT)
+    }
+
+    /// Copies a structure of the ABI from RAM. Its address must be 8-byte aligned.
+    pub fn read_struct<T: FromBytes + IntoBytes>(&self, gpa: Gpa) -> Result<T, Errno> {
+        Self::check_alignment(gpa)?;
+        let mut value = T::new_zeroed();
+        self.read(gpa, value.as_mut_bytes())?;
+        Ok(value)
+    }
+
+    /// Copies a structure of the ABI to RAM. Its address must be 8-byte aligned.
+    pub fn write_struct<T: IntoBytes + Immutable>(&self, gpa: Gpa, value: &T) -> Result<(), Errno> {
+        Self::check_alignment(gpa)?;
+        self.write(gpa, value.as_bytes())
+    }
+
+    /// Checks a buffer without touching it: `size` bytes at `gpa` are in RAM.
+    pub fn check_range(&self, gpa: Gpa, size: u64) -> Result<(), Errno> {
+        self.check(gpa, size).map(|_| ())
+    }
+
+    fn check_alignment(gpa: Gpa) -> Result<(), Errno> {
+        if gpa.0.is_multiple_of(8) {
+            Ok(())
+        } else {
+            Err(Errno::EFAULT)
+        }
+    }
+}
+
+/// The VMM's own pages: page tables, monitor, shared pages. The guest names none of them by
+/// a guest-physical address, and sees only those that are mapped for it.
+#[derive(Debug)]
+pub struct PrivateMemory {
+    memory: GuestMemoryMmap,
+    start: u64,
+    size: u64,
+    next: AtomicU64,
+}
+
+impl PrivateMemory {
+    /// Reserves `pages` pages at guest-physical address `start`.
+    pub fn new(start: u64, pages: u64) -> Result<Self, MemoryError> {
+        let size = pages * PAGE_SIZE;
+        Ok(Self {
+            memory: reserve(start, size)?,
+            start,
+            size,
+            next: AtomicU64::new(start),
+        })
+    }
+
+    /// Guest-physical address of the first page.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Where the VMM's process has the region mapped.
+    pub fn host_address(&self) -> u64 {
+        host_address(&self.memory, self.start)
+    }
+
+    /// Takes `count` adjacent pages, all zero.
+    pub fn allocate(&self, count: u64) -> Result<u64, MemoryError> {
+        let end = self.start + self.size;
+        self.next
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
+                first
+                    .checked_add(count.checked_mul(PAGE_SIZE)?)
+                    .filter(|&next| next <= end)
+            })
+            .map_err(|_| MemoryError::PrivateExhausted { size: self.size })
+    }
+
+    /// Copies to a private page.
+    pub fn write(&self, gpa: u64, bytes: &[u8]) -> Result<(), MemoryError> {
+        self.memory
+            .write_slice(bytes, GuestAddress(gpa))
+            .map_err(|_| MemoryError::PrivateAccess { gpa })
+    }
+
+    /// Copies from a private page.
+    pub fn read(&self, gpa: u64, bytes: &mut [u8]) -> Result<(), MemoryError> {
+        self.memory
+            .read_slice(bytes, GuestAddress(gpa))
+            .map_err(|_| MemoryError::PrivateAccess { gpa })
+    }
+
+    /// Copies a structure to a private page.
+    pub fn write_struct<T: IntoBytes + Immutable>(
+        &self,
+        gpa: u64,
+        value: &T,
+    ) -> Result<(), MemoryError> {
+        self.write(gpa, value.as_bytes())
+    }
+
+    /// Copies a structure from a private page.
+    pub fn read_struct<T: FromBytes + IntoBytes>(&self, gpa: u64) -> Result<T, MemoryError> {
+        let mut value = T::new_zeroed();
+        self.read(gpa, value.as_mut_bytes())?;
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ram_ends_where_it_ends() {
+        let ram = Ram::new(2 * PAGE_SIZE).unwrap();
+        let last = Gpa(2 * PAGE_SIZE - 1);
+        assert_eq!(ram.write(last, &[1]), Ok(()));
+        assert_eq!(ram.write(last, &[1, 2]), Err(Errno::EFAULT));
+        assert_eq!(ram.read(Gpa(u64::MAX), &mut [0; 2]), Err(Errno::EFAULT));
+        assert_eq!(ram.check_range(Gpa(0), 2 * PAGE_SIZE), Ok(()));
+        assert_eq!(ram.check_range(Gpa(1), 2 * PAGE_SIZE), Err(Errno::EFAULT));
+        assert_eq!(ram.check_range(Gpa(8), u64::MAX), Err(Errno::EFAULT));
+    }
+
+    #[test]
+    fn structures_are_aligned() {
+        let ram = Ram::new(PAGE_SIZE).unwrap();
+        assert_eq!(ram.write_struct(Gpa(16), &7u64), Ok(()));
+        assert_eq!(ram.read_struct::<u64>(Gpa(16)), Ok(7));
+        assert_eq!(ram.read_struct::<u64>(Gpa(17)), Err(Errno::EFAULT));
+    }
+
+    #[test]
+    fn private_pages_run_out_with_an_error() {
+        let private = PrivateMemory::new(0x10_0000, 2).unwrap();
+        assert_eq!(private.allocate(2).unwrap(), 0x10_0000);
+        assert!(matches!(
+            private.allocate(1),
+            Err(MemoryError::PrivateExhausted { .. })
+        ));
+    }
+}

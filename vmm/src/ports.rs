@@ -1,0 +1,14 @@
+//! The I/O ports that the hypercall page and the monitor use. A guest never names one.
+//!
+//! All lie below 0x100, so that they fit the instruction and no register is spent on them,
+//! and none is a port that an in-kernel PIC (0x20, 0xa0), PIT (0x40 to 0x43) or PC speaker
+//! (0x61) answers.
+
+/// IN: a hypercall; the VMM's answer is the value read.
+pub const HYPERCALL: u8 = 0x50;
+/// OUT: a trap without a handler.
+pub const UNHANDLED_TRAP: u8 = 0x54;
+/// OUT: a trap before the handler of the one before had saved its state.
+pub const DOUBLE_TRAP: u8 = 0x55;
+/// OUT: #DF.
+pub const DOUBLE_FAULT: u8 = 0x56;

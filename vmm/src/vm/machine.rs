@@ -1,0 +1,278 @@
+//! A KVM virtual machine: RAM, private pages and vCPUs, before there is anything in it.
+#![allow(unsafe_code)]
+
+use crate::layout::{MAX_VCPUS, MONITOR_STRIDE};
+use crate::memory::{MemoryError, PrivateMemory, Ram};
+use crate::monitor::state::Monitor;
+use crate::paging::{PageTables, tables_needed};
+use crate::vcpu::{VcpuError, ioctl, registers};
+use kvm_bindings::{
+    CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_enable_cap, kvm_userspace_memory_region,
+};
+use kvm_ioctls::{Kvm, VcpuFd, VmFd};
+use pv_abi::address_space::{LINEAR_MAP_BASE, PAGE_SIZE, STACKS_BASE};
+use pv_abi::start_info::MEMORY_MAP_REGIONS;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// KVM_CAP_EXIT_HYPERCALL's bit for KVM_HC_MAP_GPA_RANGE.
+const EXIT_MAP_GPA_RANGE: u64 = 1 << 12;
+const KVM_CAP_EXIT_HYPERCALL: u32 = 201;
+const KVM_CAP_DISABLE_QUIRKS2: u32 = 213;
+/// KVM_X86_QUIRK_FIX_HYPERCALL_INSN: KVM patches VMCALL to VMMCALL in guest text, and back.
+const QUIRK_FIX_HYPERCALL_INSN: u64 = 1 << 5;
+
+/// The CPUID leaf by which a guest that may execute CPUID finds this VMM.
+const CPUID_LEAF: u32 = 0x4000_0100;
+/// Its EBX, ECX and EDX.
+const CPUID_SIGNATURE: [u8; 12] = *b"ParavaneVMM\0";
+
+/// Why a machine could not be built.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// A KVM ioctl failed.
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
+    /// Memory could not be had.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// More vCPUs than the host's KVM gives a VM.
+    #[error("{wanted} vCPUs are more than this KVM gives a VM; use at most {most}")]
+    TooManyVcpus {
+        /// How many were asked for.
+        wanted: u32,
+        /// How many there can be.
+        most: usize,
+    },
+    /// A VM without a vCPU.
+    #[error("a VM has at least one vCPU; use --vcpus 1 or more")]
+    NoVcpu,
+    /// More memory than the host has.
+    #[error("{wanted} bytes of memory are more than this host has; use at most {most}")]
+    TooMuchMemory {
+        /// How much was asked for.
+        wanted: u64,
+        /// How much there can be.
+        most: u64,
+    },
+}
+
+/// A machine with nothing in it.
+#[derive(Debug)]
+pub struct Machine {
+    // The vCPUs go first, so that they are closed before the memory is unmapped.
+    /// The vCPUs, in order.
+    pub vcpus: Vec<VcpuFd>,
+    /// The VM.
+    pub vm: VmFd,
+    /// RAM.
+    pub ram: Ram,
+    /// The VMM's private pages.
+    pub private: Arc<PrivateMemory>,
+    /// The monitors, one for each vCPU.
+    pub monitors: Vec<Monitor>,
+    /// Guest-physical address of the root page table.
+    pub root: u64,
+    /// Guest-physical address of the hypercall page, which is not mapped yet.
+    pub hypercall_page: u64,
+    /// Whether this KVM runs on virtualization hardware; otherwise it is a software KVM.
+    pub hardware: bool,
+    /// Whether KVM_HC_MAP_GPA_RANGE exits to the VMM.
+    pub hypercall_exits: bool,
+    /// Frequency of the TSC in Hz; 0 when KVM does not say.
+    pub tsc_frequency: u64,
+}
+
+impl Machine {
+    /// Builds a machine with `ram_size` bytes of RAM (a multiple of the page size) and
+    /// `vcpus` vCPUs (at least one). The vCPUs have the monitor's state, at CPL 0.
+    pub fn new(kvm: &Kvm, ram_size: u64, vcpus: u32) -> Result<Self, MachineError> {
+        let most = kvm.get_max_vcpus().min(MAX_VCPUS as usize);
+        if vcpus == 0 {
+            return Err(MachineError::NoVcpu);
+        }
+        if vcpus as usize > most {
+            return Err(MachineError::TooManyVcpus {
+                wanted: vcpus,
+                most,
+            });
+        }
+        let vm = kvm.create_vm().map_err(ioctl("KVM_CREATE_VM"))?;
+        let hypercall_exits = prepare_hypercalls(kvm, &vm);
+
+        let ram = Ram::new(ram_size)?;
+        let private = Arc::new(PrivateMemory::new(
+            ram_size,
+            private_pages(ram_size, vcpus),
+        )?);
+        let slots = [
+            (0, ram_size, ram.host_address()),
+            (private.start(), private.size(), private.host_address()),
+        ];
+        for (slot, (guest_phys_addr, memory_size, userspace_addr)) in (0..).zip(slots) {
+            let region = kvm_userspace_memory_region {
+                slot,
+                flags: 0,
+                guest_phys_addr,
+                memory_size,
+                userspace_addr,
+            };
+            // SAFETY: the range is a mapping of this process that `ram` or `private` owns;
+            // both live in the machine as long as its VM does, and are never remapped.
+            unsafe { vm.set_user_memory_region(region) }
+                .map_err(ioctl("KVM_SET_USER_MEMORY_REGION"))?;
+        }
+
+        let mut tables = PageTables::new(&private)?;
+        let code = Monitor::install_code(&private)?;
+        let monitors = (0..vcpus)
+            .map(|vcpu| Monitor::install(&private, &mut tables, code, vcpu))
+            .collect::<Result<Vec<_>, _>>()?;
+        let root = tables.root();
+
+        let hypercall_page = private.allocate(1)?;
+        let hardware = has_virtualization_hardware();
+        // A software KVM lets CPL 3 see the host's CPUID whatever is set here, and asking for
+        // the supported leaves takes as long there as the rest of the machine.
+        let cpuid = hardware.then(|| cpuid(kvm)).transpose()?;
+        let mut machine = Self {
+            vcpus: Vec::with_capacity(vcpus as usize),
+            vm,
+            ram,
+            private,
+            monitors,
+            root,
+            hypercall_page,
+            hardware,
+            hypercall_exits,
+            tsc_frequency: 0,
+        };
+        for number in 0..vcpus {
+            let vcpu = machine
+                .vm
+                .create_vcpu(number.into())
+                .map_err(ioctl("KVM_CREATE_VCPU"))?;
+            if let Some(cpuid) = &cpuid {
+                vcpu.set_cpuid2(cpuid).map_err(ioctl("KVM_SET_CPUID2"))?;
+            }
+            machine.vcpus.push(vcpu);
+            machine.reset_system(number)?;
+        }
+        if let Some(vcpu) = machine.vcpus.first() {
+            machine.tsc_frequency = vcpu.get_tsc_khz().map_or(0, |khz| u64::from(khz) * 1000);
+        }
+        Ok(machine)
+    }
+
+    /// Puts a vCPU into the monitor's state: 64-bit mode at CPL 0, on the monitor's tables.
+    pub fn reset_system(&self, number: u32) -> Result<(), VcpuError> {
+        let (Some(vcpu), Some(monitor)) = (
+            self.vcpus.get(number as usize),
+            self.monitors.get(number as usize),
+        ) else {
+            return Ok(());
+        };
+        let mut sregs = vcpu.get_sregs().map_err(ioctl("KVM_GET_SREGS"))?;
+        registers::set_system(&mut sregs, number, self.root, monitor);
+        vcpu.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))
+    }
+
+    /// The address space, to map more into it.
+    pub fn tables(&self) -> PageTables<'_> {
+        PageTables::existing(&self.private, self.root)
+    }
+}
+
+/// Asks for exits by KVM_HC_MAP_GPA_RANGE, and that KVM leaves guest text alone.
+fn prepare_hypercalls(kvm: &Kvm, vm: &VmFd) -> bool {
+    let enable = |capability: u32, argument: u64| {
+        let mut request = kvm_enable_cap {
+            cap: capability,
+            ..Default::default()
+        };
+        request.args[0] = argument;
+        vm.enable_cap(&request).is_ok()
+    };
+    let offered = |capability: u32| kvm.check_extension_raw(capability.into()) as u64;
+    if offered(KVM_CAP_DISABLE_QUIRKS2) & QUIRK_FIX_HYPERCALL_INSN != 0 {
+        enable(KVM_CAP_DISABLE_QUIRKS2, QUIRK_FIX_HYPERCALL_INSN);
+    } else {
+        // A KVM that patches VMCALL and VMMCALL into each other may do so for ever.
+        return false;
+    }
+    offered(KVM_CAP_EXIT_HYPERCALL) & EXIT_MAP_GPA_RANGE != 0
+        && enable(KVM_CAP_EXIT_HYPERCALL, EXIT_MAP_GPA_RANGE)
+}
+
+/// The host's CPUID as KVM passes it on, with a leaf of this VMM's own.
+fn cpuid(kvm: &Kvm) -> Result<CpuId, MachineError> {
+    let mut cpuid = kvm
+        .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+        .map_err(ioctl("KVM_GET_SUPPORTED_CPUID"))?;
+    let word = |at: usize| {
+        CPUID_SIGNATURE
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u32::from_le_bytes)
+    };
+    let leaf = kvm_cpuid_entry2 {
+        function: CPUID_LEAF,
+        eax: CPUID_LEAF,
+        ebx: word(0),
+        ecx: word(4),
+        edx: word(8),
+        ..Default::default()
+    };
+    // A host with no room for one more leaf still has the start-info page.
+    let _ = cpuid.push(leaf);
+    Ok(cpuid)
+}
+
+/// Whether the CPU has VMX or SVM (Intel SDM vol. 2A, CPUID leaf 1; AMD APM vol. 3, leaf
+/// 8000_0001h).
+fn has_virtualization_hardware() -> bool {
+    use core::arch::x86_64::__cpuid;
+    const VMX: u32 = 1 << 5;
+    const SVM: u32 = 1 << 2;
+    __cpuid(1).ecx & VMX != 0
+        || (__cpuid(0x8000_0000).eax >= 0x8000_0001 && __cpuid(0x8000_0001).ecx & SVM != 0)
+}
+
+/// An upper bound of the private pages that a VM needs.
+fn private_pages(ram_size: u64, vcpus: u32) -> u64 {
+    const SHARED: u64 = 8;
+    let vcpus = u64::from(vcpus);
+    // The image's segments and their holes in the linear map, stacks, windows.
+    let ranges = 3 * MEMORY_MAP_REGIONS as u64 + vcpus + 4;
+    SHARED
+        + vcpus * Monitor::PAGES
+        + tables_needed(ranges, ram_size)
+        + vcpus * MONITOR_STRIDE / PAGE_SIZE / 512
+}
+
+/// The most RAM that the guest's address space and this host allow.
+pub fn most_memory() -> u64 {
+    let window = STACKS_BASE - LINEAR_MAP_BASE;
+    host_memory().unwrap_or(window).min(window)
+}
+
+/// RAM and swap of the host, in bytes.
+fn host_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kilobytes = |name: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    let total = kilobytes("MemTotal:")?.checked_add(kilobytes("SwapTotal:").unwrap_or(0))?;
+    total.checked_mul(1024)
+}
+
+/// Checks that a VM's memory can be had at all.
+pub fn check_memory(wanted: u64) -> Result<(), MachineError> {
+    let most = most_memory();
+    if wanted > most {
+        Err(MachineError::TooMuchMemory { wanted, most })
+    } else {
+        Ok(())
+    }
+}

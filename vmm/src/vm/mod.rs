@@ -1,0 +1,239 @@
+//! A VM: built from an image and run to its end.
+
+pub mod host;
+pub mod load;
+pub mod machine;
+pub mod probe;
+pub mod stages;
+
+use crate::carrier::{Carrier, Mode, Privilege};
+use crate::console::Console;
+use crate::console::output::Output;
+use crate::hypercall::{GuestReport, Services};
+use crate::image::{Image, ImageError};
+use crate::memory::PrivateMemory;
+use crate::sync::lock;
+use crate::vcpu::kick::Kicker;
+use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
+use load::{Contents, LoadError};
+use machine::{Machine, MachineError};
+use probe::{HostModes, ModeError};
+use pv_abi::{Features, Gpa};
+use stages::Stages;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use thiserror::Error;
+
+/// The features that this VMM offers.
+pub const FEATURES: Features = Features::BATCH
+    .union(Features::ENTROPY)
+    .union(Features::TRAP_TABLE)
+    .union(Features::SYSCALL_ENTRY)
+    .union(Features::TLS)
+    .union(Features::DIRECT_RETURN)
+    .union(Features::CONSOLE)
+    .union(Features::CRASH_REPORT);
+
+/// How a VM is to be built.
+#[derive(Clone, Debug)]
+pub struct VmConfig {
+    /// RAM in bytes, a multiple of the page size.
+    pub memory: u64,
+    /// Number of vCPUs.
+    pub vcpus: u32,
+    /// The privilege; `None` takes what works best here.
+    pub privilege: Option<Privilege>,
+    /// The carrier; `None` likewise.
+    pub carrier: Option<Carrier>,
+    /// The command line.
+    pub command_line: String,
+    /// The initrd.
+    pub initrd: Option<Arc<[u8]>>,
+}
+
+/// Why a VM could not be built or run.
+#[derive(Debug, Error)]
+pub enum VmError {
+    /// There is no KVM that could be used.
+    #[error(transparent)]
+    Host(#[from] host::HostError),
+    /// The image does not fit the configuration.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The machine could not be built.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The mode does not work here.
+    #[error(transparent)]
+    Mode(#[from] ModeError),
+    /// The contents could not be put into memory.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A vCPU failed.
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
+    /// The monitor could not be reached.
+    #[error(transparent)]
+    Memory(#[from] crate::memory::MemoryError),
+}
+
+/// A VM that is ready to run.
+#[derive(Debug)]
+pub struct Vm {
+    /// How the guest runs and calls.
+    pub mode: Mode,
+    /// Frequency of the TSC in Hz; 0 when KVM does not say.
+    pub tsc_frequency: u64,
+    vcpu: Vcpu,
+    control: Arc<VmControl>,
+    private: Arc<PrivateMemory>,
+    root: u64,
+    // What a running vCPU relies on is dropped last.
+    _others: Vec<kvm_ioctls::VcpuFd>,
+    _vm: kvm_ioctls::VmFd,
+}
+
+/// What other threads do with a running VM.
+#[derive(Debug)]
+pub struct VmControl {
+    /// What the vCPUs share.
+    pub services: Services,
+    kicker: Kicker,
+    stopping: AtomicBool,
+}
+
+impl VmControl {
+    /// Asks the VM to stop. Its thread may just have looked whether it should: call this
+    /// again, at intervals, until the VM has ended.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.services.console.stop();
+        self.kicker.kick();
+    }
+}
+
+impl Vm {
+    /// Builds a VM and puts `image` into it.
+    pub fn new(
+        kvm: &kvm_ioctls::Kvm,
+        image: &Image,
+        config: &VmConfig,
+        output: Output,
+        stages: &mut Stages,
+    ) -> Result<Self, VmError> {
+        machine::check_memory(config.memory)?;
+        image.check_host(config.memory, config.vcpus, FEATURES)?;
+        load::check_command_line(&config.command_line)?;
+
+        let mut machine = Machine::new(kvm, config.memory, config.vcpus)?;
+        stages.done("machine");
+        let modes = HostModes::probe(&mut machine)?;
+        let mode = modes.choose(config.privilege, config.carrier)?;
+        stages.done("probe");
+
+        let contents = Contents {
+            image,
+            command_line: &config.command_line,
+            initrd: config.initrd.as_deref(),
+        };
+        let start = load::load(&machine, &contents, mode, FEATURES)?;
+        for vcpu in 0..config.vcpus {
+            machine.reset_system(vcpu)?;
+        }
+        stages.done("load");
+
+        let Machine {
+            vcpus,
+            vm,
+            ram,
+            private,
+            monitors,
+            root,
+            tsc_frequency,
+            ..
+        } = machine;
+        let mut others = vcpus;
+        // Both have one element for each vCPU, and there is at least one.
+        let (fd, monitor) = match (others.drain(..1).next(), monitors.into_iter().next()) {
+            (Some(fd), Some(monitor)) => (fd, monitor),
+            _ => return Err(MachineError::NoVcpu.into()),
+        };
+        let syscall = monitor.syscall_entry(mode.carrier);
+        registers::set_syscall(&fd, syscall)?;
+        let mut vcpu = Vcpu::new(fd, mode, monitor);
+        vcpu.start_at(start.entry, start.stack_top, start.start_info)?;
+        stages.done("vcpu");
+
+        let services = Services {
+            ram,
+            console: Console::new(output),
+            features: FEATURES,
+            mode,
+            crash_report: Default::default(),
+            trace_limit: Default::default(),
+        };
+        let control = Arc::new(VmControl {
+            services,
+            kicker: Kicker::default(),
+            stopping: AtomicBool::new(false),
+        });
+        Ok(Self {
+            mode,
+            tsc_frequency,
+            vcpu,
+            control,
+            private,
+            root,
+            _others: others,
+            _vm: vm,
+        })
+    }
+
+    /// What other threads need to talk to the VM.
+    pub fn control(&self) -> Arc<VmControl> {
+        Arc::clone(&self.control)
+    }
+
+    /// Runs the VM on this thread until it ends.
+    pub fn run(&mut self) -> Result<Ending, VmError> {
+        let control = &self.control;
+        Ok(self
+            .vcpu
+            .run(&control.services, &control.kicker, &control.stopping)?)
+    }
+
+    /// The counters of calls.
+    pub fn stats(&self) -> &crate::hypercall::stats::CallStats {
+        &self.vcpu.stats
+    }
+
+    /// The counters of exits.
+    pub fn exits(&self) -> &crate::vcpu::exit::ExitCounts {
+        &self.vcpu.exits
+    }
+
+    /// Reads eight bytes of the guest's memory by virtual address.
+    pub fn read_virtual(&self, address: u64) -> Option<u64> {
+        let mut bytes = [0; 8];
+        for (offset, byte) in bytes.iter_mut().enumerate() {
+            *byte = self.read_virtual_byte(address.checked_add(offset as u64)?)?;
+        }
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    fn read_virtual_byte(&self, address: u64) -> Option<u8> {
+        let gpa = crate::paging::translate(&self.private, self.root, address)?;
+        let mut byte = [0];
+        if gpa < self.control.services.ram.size() {
+            self.control.services.ram.read(Gpa(gpa), &mut byte).ok()?;
+        } else {
+            self.private.read(gpa, &mut byte).ok()?;
+        }
+        Some(byte[0])
+    }
+
+    /// What the guest said last about a crash.
+    pub fn crash_report(&self) -> Option<GuestReport> {
+        lock(&self.control.services.crash_report).clone()
+    }
+}
