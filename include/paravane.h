@@ -647,7 +647,7 @@ PV_PIN_OFFSET(pv_batch_entry, result, 56);
 #define PV_CRASH_PANIC 1
 /* `pv_crash_report.kind`: a trap that the guest has no answer to; `frame` is valid. */
 #define PV_CRASH_TRAP 2
-/* Longest message of a crash report, in bytes; the rest is cut. */
+/* Longest message of a crash report, in bytes. */
 #define PV_CRASH_MESSAGE_MAX 1024
 
 /* What `debug_crash_report` hands over. */
@@ -901,7 +901,7 @@ static inline int64_t pv_trap_set_tls(const void *page, uint64_t base)
 
 /*
  * Resumes interrupted code: loads all registers from a `pv_trap_frame`. It does not return.
- * CS, SS and the fields behind the exception are ignored, and so is each bit of RFLAGS but
+ * The vector, the error code, CR2, CS and SS are ignored, and so is each bit of RFLAGS but
  * the arithmetic flags, DF, TF, RF, AC and ID. The trap-return entry of the hypercall page
  * is the cheaper way: it needs no exit.
  *
@@ -993,8 +993,8 @@ static inline int64_t pv_io_console_read(const void *page, pv_gpa_t buffer, uint
 }
 
 /*
- * Writes up to 40 bytes that travel in registers to the console. It needs no memory, stack
- * or trap handler, so it works from a guest's first instruction on.
+ * Writes up to 40 bytes that travel in registers to the console. It needs no buffer and no
+ * trap handler, so it works from a guest's first instruction on.
  *
  * - size: how many bytes, at most 40
  * - w0: bytes 0 to 7, the first one in the lowest bits

@@ -1,2 +1,50 @@
-//! SDK.
+//! SDK for Paravane guests.
+//!
+//! A guest is a `no_std` program whose binary calls [`entry!`] once:
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//! paravane_sdk::entry!(main);
+//!
+//! fn main() {
+//!     paravane_sdk::println!("hello");
+//! }
+//! ```
+//!
+//! Its `Cargo.toml` sets `panic = "abort"` in each profile, and its `build.rs` calls
+//! `paravane_guest_build::configure()`. `guest-sdk/examples/hello` is such a crate.
+//!
+//! The same image runs at CPL 0 and at CPL 3: nothing in this crate is an instruction whose
+//! effect depends on the privilege level. What a kernel does with such instructions elsewhere
+//! it does by the calls of [`pv_abi`] here; [`hypercall::raw`] has every one of them, and the
+//! other modules are safe interfaces to them.
+
 #![no_std]
+
+pub mod address;
+pub mod batch;
+pub mod console;
+mod crash;
+pub mod entropy;
+mod entry;
+pub mod heap;
+pub mod hypercall;
+pub mod image;
+pub mod line_reader;
+// On a bare-metal target, compiler_builtins brings these functions along.
+#[cfg(not(target_os = "none"))]
+mod mem;
+pub mod memory_map;
+pub mod panic;
+#[doc(hidden)]
+pub mod rt;
+pub mod sched;
+pub mod start_info;
+pub mod stats;
+pub mod sync;
+pub mod tls;
+pub mod trap;
+pub mod vcpu;
+
+pub use pv_abi::{self as abi, Errno, Features, Gpa};

@@ -115,8 +115,8 @@ macro_rules! for_each_call {
                 replaces "WRMSR of FS.base, WRFSBASE, SWAPGS";
 
             /// Resumes interrupted code: loads all registers from a `pv_trap_frame`. It does
-            /// not return. CS, SS and the fields behind the exception are ignored, and so is
-            /// each bit of RFLAGS but the arithmetic flags, DF, TF, RF, AC and ID.
+            /// not return. The vector, the error code, CR2, CS and SS are ignored, and so is each
+            /// bit of RFLAGS but the arithmetic flags, DF, TF, RF, AC and ID.
             /// The trap-return entry of the hypercall page is the cheaper way: it needs no exit.
             unsafe fn trap_return = 0x044 (
                 frame: Gpa = "the `pv_trap_frame`, 8-byte aligned",
@@ -184,8 +184,8 @@ macro_rules! for_each_call {
                 in Io, since (1, 0), cost UserExit, batch no,
                 replaces "IN from a serial port, and its interrupt";
 
-            /// Writes up to 40 bytes that travel in registers to the console. It needs no
-            /// memory, stack or trap handler, so it works from a guest's first instruction on.
+            /// Writes up to 40 bytes that travel in registers to the console. It needs no buffer
+            /// and no trap handler, so it works from a guest's first instruction on.
             safe fn debug_print = 0x120 (
                 size: u32 = "how many bytes, at most 40",
                 w0: u64 = "bytes 0 to 7, the first one in the lowest bits",

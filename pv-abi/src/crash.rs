@@ -9,7 +9,7 @@ pub const CRASH_PANIC: u32 = 1;
 /// [`CrashReport::kind`]: a trap that the guest has no answer to; `frame` is valid.
 pub const CRASH_TRAP: u32 = 2;
 
-/// Longest message of a crash report, in bytes; the rest is cut.
+/// Longest message of a crash report, in bytes.
 pub const CRASH_MESSAGE_MAX: u32 = 1024;
 
 /// What `debug_crash_report` hands over.

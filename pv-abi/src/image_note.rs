@@ -85,14 +85,34 @@ impl NoteSection {
 
 const _: () = assert!(size_of::<NoteSection>() == 24 + size_of::<ImageNote>());
 
-/// A name as [`ImageNote::name`] holds it, cut at 32 bytes.
+/// A name as [`ImageNote::name`] holds it, cut to the characters that fit 32 bytes.
 pub const fn padded_name(name: &str) -> [u8; 32] {
     let bytes = name.as_bytes();
     let mut padded = [0; 32];
+    let mut end = if bytes.len() < padded.len() {
+        bytes.len()
+    } else {
+        padded.len()
+    };
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
     let mut i = 0;
-    while i < bytes.len() && i < padded.len() {
+    while i < end {
         padded[i] = bytes[i];
         i += 1;
     }
     padded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        assert_eq!(&padded_name("hello")[..6], b"hello\0");
+        let name = "0123456789012345678901234567890\u{e9}";
+        assert_eq!(&padded_name(name)[..], b"0123456789012345678901234567890\0");
+    }
 }

@@ -160,7 +160,20 @@ impl fmt::Display for Backtrace {
         let mut number = 0_usize;
         let mut last: Option<&SymbolizedFrame> = None;
         let mut guessed = false;
+        let mut repeated = 0_usize;
         for (frame, location) in self.lines().skip(trimmed) {
+            // Recursion returns to one address over and over.
+            let same = |last: &SymbolizedFrame| {
+                !std::ptr::eq(last, frame) && last.address == frame.address
+            };
+            if !full && last.is_some_and(same) {
+                let innermost = frame.locations.first();
+                repeated += usize::from(location.is_none() || location == innermost);
+                number += usize::from(location.is_none() || location == innermost);
+                continue;
+            }
+            write_repeated(f, repeated)?;
+            repeated = 0;
             // Inlined functions share the number of the frame that they are in.
             if last.is_some_and(|last| std::ptr::eq(last, frame)) {
                 write!(f, "      ")?;
@@ -178,6 +191,7 @@ impl fmt::Display for Backtrace {
             }
             write_location(f, frame, location, full)?;
         }
+        write_repeated(f, repeated)?;
         if guessed {
             writeln!(
                 f,
@@ -188,6 +202,14 @@ impl fmt::Display for Backtrace {
             writeln!(f, "note: {hint}")?;
         }
         Ok(())
+    }
+}
+
+fn write_repeated(f: &mut fmt::Formatter<'_>, times: usize) -> fmt::Result {
+    match times {
+        0 => Ok(()),
+        1 => writeln!(f, "      (and once more)"),
+        _ => writeln!(f, "      (and {times} times more)"),
     }
 }
 

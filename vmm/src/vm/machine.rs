@@ -22,6 +22,9 @@ const KVM_CAP_DISABLE_QUIRKS2: u32 = 213;
 /// KVM_X86_QUIRK_FIX_HYPERCALL_INSN: KVM patches VMCALL to VMMCALL in guest text, and back.
 const QUIRK_FIX_HYPERCALL_INSN: u64 = 1 << 5;
 
+/// Where KVM may put its real-mode TSS: the place that VMMs customarily give it.
+const REAL_MODE_TSS: usize = 0xfffb_d000;
+
 /// The CPUID leaf by which a guest that may execute CPUID finds this VMM.
 const CPUID_LEAF: u32 = 0x4000_0100;
 /// Its EBX, ECX and EDX.
@@ -121,6 +124,12 @@ impl Machine {
             // both live in the machine as long as its VM does, and are never remapped.
             unsafe { vm.set_user_memory_region(region) }
                 .map_err(ioctl("KVM_SET_USER_MEMORY_REGION"))?;
+        }
+
+        // An Intel KVM without unrestricted guest wants three pages for real mode, which no
+        // guest of ours enters, and complains in the host's log when it has none.
+        if private.start() + private.size() <= REAL_MODE_TSS as u64 {
+            vm.set_tss_address(REAL_MODE_TSS).map_err(ioctl("KVM_SET_TSS_ADDR"))?;
         }
 
         let mut tables = PageTables::new(&private)?;

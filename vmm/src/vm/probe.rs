@@ -118,12 +118,12 @@ impl HostModes {
                 .find(|&carrier| self.has(carrier))
                 .unwrap_or(Carrier::Pio),
         };
-        // Where CPL 0 is interpreted, an exit from CPL 3 costs more than SYSCALL and an exit
-        // from there; where it is native, the monitor is only a detour.
-        let gate = if !self.native_ring0 && self.syscall {
-            Gate::Monitor
-        } else {
-            Gate::Direct
+        // SYSCALL to the monitor costs little, and where CPL 0 is interpreted an exit from
+        // there costs much less than one from CPL 3. It also needs no I/O permission bitmap,
+        // which an emulator may get wrong.
+        let gate = match privilege {
+            Privilege::Ring3 if self.syscall => Gate::Monitor,
+            _ => Gate::Direct,
         };
         Ok(Mode {
             privilege,

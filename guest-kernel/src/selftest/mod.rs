@@ -1,0 +1,140 @@
+//! The self-tests: what the ABI and the SDK promise, tried in the machine at hand.
+//!
+//! A test is a function that returns what it found wrong. A new group is a file of its own, with
+//! its tests in a table, and a line in [`GROUPS`].
+
+mod abi;
+mod batch;
+mod builtins;
+mod catch;
+mod console;
+mod entropy;
+mod heap;
+mod memory;
+mod sched;
+mod stack;
+mod stats;
+mod tls;
+mod traps;
+
+use crate::command_line::Misuse;
+use crate::report;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use paravane_sdk::println;
+
+/// What was wrong.
+type Outcome = Result<(), String>;
+
+/// A test.
+struct Test {
+    name: &'static str,
+    run: fn() -> Outcome,
+}
+
+/// Tests of one thing.
+struct Group {
+    name: &'static str,
+    tests: &'static [Test],
+}
+
+/// Every group, in the order in which they run: what the later ones need is tested first.
+const GROUPS: &[Group] = &[
+    abi::GROUP,
+    builtins::GROUP,
+    memory::GROUP,
+    heap::GROUP,
+    console::GROUP,
+    entropy::GROUP,
+    batch::GROUP,
+    traps::GROUP,
+    sched::GROUP,
+    tls::GROUP,
+    stats::GROUP,
+    stack::GROUP,
+];
+
+/// A table of tests, each by the name of its function.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        &[$($crate::selftest::Test { name: stringify!($name), run: $name }),*]
+    };
+}
+use tests;
+
+/// Ends a test with what is wrong unless a condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(::alloc::format!($($message)+));
+        }
+    };
+}
+use ensure;
+
+/// Ends a test unless two values are equal.
+macro_rules! ensure_eq {
+    ($found:expr, $expected:expr, $($what:tt)+) => {
+        match (&$found, &$expected) {
+            (found, expected) if found == expected => {}
+            (found, expected) => {
+                return Err(::alloc::format!(
+                    "{} is {found:x?}, not {expected:x?}",
+                    ::alloc::format!($($what)+),
+                ));
+            }
+        }
+    };
+}
+use ensure_eq;
+
+/// Runs the groups that the argument names, or all.
+pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
+    let groups = match argument {
+        None => GROUPS.iter().collect(),
+        Some("list") => {
+            for group in GROUPS {
+                for test in group.tests {
+                    println!("{}::{}", group.name, test.name);
+                }
+            }
+            return Ok(0);
+        }
+        Some(names) => names
+            .split(',')
+            .map(find)
+            .collect::<Result<Vec<_>, Misuse>>()?,
+    };
+    report::boot_log();
+    let (mut passed, mut failed) = (0, 0);
+    for group in groups {
+        for test in group.tests {
+            match (test.run)() {
+                Ok(()) => {
+                    println!("ok  {}::{}", group.name, test.name);
+                    passed += 1;
+                }
+                Err(why) => {
+                    println!("FAIL {}::{}: {why}", group.name, test.name);
+                    failed += 1;
+                }
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(i32::from(failed > 0))
+}
+
+fn find(name: &str) -> Result<&'static Group, Misuse> {
+    GROUPS
+        .iter()
+        .find(|group| group.name == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
+            Misuse(format!(
+                "there is no group \"{name}\"; there are {}, and list shows their tests",
+                names.join(", ")
+            ))
+        })
+}

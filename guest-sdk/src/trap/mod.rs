@@ -1,0 +1,216 @@
+//! Traps: the guest's handlers of exceptions.
+//!
+//! A handler runs on the trap stack, with all registers of the interrupted code saved, and may
+//! do what other code may: call, print, trap. What it may not do is wait for the code that it
+//! interrupted, such as for a lock that that code holds.
+
+#![allow(unsafe_code)]
+
+mod entry;
+mod frame;
+
+pub use frame::{PageFault, TrapFrame};
+
+use crate::{address, crash, hypercall::raw, vcpu};
+use core::fmt;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use pv_abi::Errno;
+use pv_abi::address_space::{IMAGE_LOWEST, PAGE_SIZE};
+use pv_abi::crash::CRASH_TRAP;
+use pv_abi::trap::{
+    self as abi, SYSCALL_VECTOR, TRAP_VECTORS, TrapHandler as TableEntry, vector_name,
+};
+
+/// The vector of a trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vector(pub u32);
+
+impl Vector {
+    /// #DE, divide error.
+    pub const DE: Self = Self(abi::VECTOR_DE);
+    /// #DB, debug exception.
+    pub const DB: Self = Self(abi::VECTOR_DB);
+    /// #BP, breakpoint.
+    pub const BP: Self = Self(abi::VECTOR_BP);
+    /// #UD, invalid opcode.
+    pub const UD: Self = Self(abi::VECTOR_UD);
+    /// #NM, device not available.
+    pub const NM: Self = Self(abi::VECTOR_NM);
+    /// #NP, segment not present.
+    pub const NP: Self = Self(abi::VECTOR_NP);
+    /// #SS, stack-segment fault.
+    pub const SS: Self = Self(abi::VECTOR_SS);
+    /// #GP, general protection.
+    pub const GP: Self = Self(abi::VECTOR_GP);
+    /// #PF, page fault.
+    pub const PF: Self = Self(abi::VECTOR_PF);
+    /// #MF, x87 floating-point error.
+    pub const MF: Self = Self(abi::VECTOR_MF);
+    /// #AC, alignment check.
+    pub const AC: Self = Self(abi::VECTOR_AC);
+    /// #XM, SIMD floating-point exception.
+    pub const XM: Self = Self(abi::VECTOR_XM);
+    /// The SYSCALL instruction; it arrives once [`enable_syscall`] was called.
+    pub const SYSCALL: Self = Self(SYSCALL_VECTOR);
+
+    /// The place of its handler.
+    fn slot(self) -> Option<&'static AtomicPtr<()>> {
+        match self.0 {
+            SYSCALL_VECTOR => HANDLERS.last(),
+            vector => HANDLERS[..TRAP_VECTORS].get(vector as usize),
+        }
+    }
+}
+
+impl fmt::Display for Vector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match vector_name(self.0) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "vector {}", self.0),
+        }
+    }
+}
+
+/// What becomes of the interrupted code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Resume {
+    /// It goes on with the registers of the frame.
+    Resume,
+    /// The handler has no answer to this trap: it ends the guest as a crash.
+    Unhandled,
+}
+
+/// A handler of a trap.
+pub type Handler = fn(&mut TrapFrame) -> Resume;
+
+/// The handlers: one for each vector and, last, that of SYSCALL. Null where there is none.
+static HANDLERS: [AtomicPtr<()>; TRAP_VECTORS + 1] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; TRAP_VECTORS + 1];
+
+/// Sets the handler of a vector, on every vCPU, and returns the one before it.
+///
+/// # Panics
+///
+/// For a vector that there is not: above 31, and not [`Vector::SYSCALL`].
+pub fn set_handler(vector: Vector, handler: Handler) -> Option<Handler> {
+    replace(vector, handler as *mut ())
+}
+
+/// Takes the handler of a vector away, so that such a trap ends the guest as a crash.
+///
+/// # Panics
+///
+/// As [`set_handler`].
+pub fn clear_handler(vector: Vector) -> Option<Handler> {
+    replace(vector, core::ptr::null_mut())
+}
+
+fn replace(vector: Vector, handler: *mut ()) -> Option<Handler> {
+    let Some(slot) = vector.slot() else {
+        panic!("there is no {vector}: a handler's vector is 0 to 31, or SYSCALL");
+    };
+    // SAFETY: only `set_handler` puts pointers there.
+    unsafe { as_handler(slot.swap(handler, Ordering::AcqRel)) }
+}
+
+/// The handler that a pointer of [`HANDLERS`] stands for.
+///
+/// # Safety
+///
+/// The pointer is null or was made of a [`Handler`].
+unsafe fn as_handler(pointer: *mut ()) -> Option<Handler> {
+    // SAFETY: an `Option` of a function pointer is that pointer, or null for `None`.
+    unsafe { core::mem::transmute(pointer) }
+}
+
+/// Makes all traps of this vCPU arrive at the SDK.
+pub(crate) fn init(hypercall_page: u64) {
+    entry::init(hypercall_page);
+    register();
+}
+
+/// Makes all traps of this vCPU arrive at the SDK, again, after another table was set by
+/// [`trap_set_table`](raw::trap_set_table).
+pub fn register() {
+    let table = [TableEntry {
+        handler: entry::address(),
+        flags: 0,
+    }; TRAP_VECTORS];
+    // SAFETY: the code at that address takes traps as the ABI delivers them.
+    let set = unsafe { raw::trap_set_table(address::of(&table), TRAP_VECTORS as u32) };
+    if let Err(error) = set {
+        panic!("trap_set_table failed: {error}");
+    }
+}
+
+/// Makes the SYSCALL instruction arrive at the handler of [`Vector::SYSCALL`].
+/// Needs [`Features::SYSCALL_ENTRY`](pv_abi::Features::SYSCALL_ENTRY).
+///
+/// # Errors
+///
+/// [`Errno::ENOSYS`] without the feature.
+pub fn enable_syscall() -> Result<(), Errno> {
+    // SAFETY: the code at that address takes traps as the ABI delivers them.
+    unsafe { raw::trap_set_syscall(entry::address()) }.map(drop)
+}
+
+/// Calls the handler of a trap. When it returns the interrupted code goes on.
+fn dispatch(frame: &mut TrapFrame) {
+    if let Some(slot) = frame.vector().slot()
+        // SAFETY: only `set_handler` puts pointers there.
+        && let Some(handler) = unsafe { as_handler(slot.load(Ordering::Acquire)) }
+        && handler(frame) == Resume::Resume
+    {
+        return;
+    }
+    crash::crash(
+        CRASH_TRAP,
+        Some(frame),
+        format_args!("{}", Unhandled(frame)),
+    );
+}
+
+/// Says what an unhandled trap was, and what it may have come from.
+struct Unhandled<'a>(&'a TrapFrame);
+
+impl fmt::Display for Unhandled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let vector = self.0.vector();
+        let rip = self.0.rip;
+        write!(f, "unhandled {vector}")?;
+        match self.0.page_fault() {
+            Some(fault) => {
+                let access = match fault {
+                    PageFault { fetch: true, .. } => "executing",
+                    PageFault { write: true, .. } => "writing",
+                    _ => "reading",
+                };
+                write!(f, " {access} {:#x} at rip {rip:#x}: ", fault.address)?;
+                explain(fault, f)
+            }
+            None if vector == Vector::GP => write!(
+                f,
+                " at rip {rip:#x}, error code {:#x}: a privileged instruction, or an address \
+                 that is not canonical",
+                self.0.error
+            ),
+            None => write!(f, " at rip {rip:#x}"),
+        }
+    }
+}
+
+fn explain(fault: PageFault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let stack = vcpu::boot_stack();
+    let guard = stack.start - PAGE_SIZE..stack.start;
+    match fault {
+        PageFault { present: true, .. } => f.write_str("the guest has no such right to that page"),
+        _ if guard.contains(&fault.address) => write!(
+            f,
+            "the boot stack of {} KiB is full (stack_size(...) in entry! makes it larger)",
+            (stack.end - stack.start) >> 10
+        ),
+        _ if fault.address < IMAGE_LOWEST => f.write_str("a null pointer"),
+        _ => f.write_str("nothing is mapped there"),
+    }
+}
