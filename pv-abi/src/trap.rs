@@ -3,7 +3,8 @@
 //! A handler registered by `trap_set_table` is entered without an exit, at the guest
 //! kernel's own privilege level, with
 //!
-//! - RIP at the handler, RFLAGS 0x202, every other register as it was when the trap
+//! - RIP at the handler, all flags clear (IF may read as set, and has no meaning for a
+//!   guest), every other register as it was when the trap
 //!   happened, RSP included (so below RSP there may be a red zone, or no stack at all);
 //! - the vCPU page's [`TrapState`] filled in, and its `busy` set to 1.
 //!

@@ -76,8 +76,8 @@ pub(super) fn core_entropy(
 
 pub(super) fn core_stats(context: &mut CallContext<'_>, out: Gpa, size: u32) -> Result<u32, Errno> {
     let stats = Stats {
-        exits: context.stats.exits,
-        hypercalls: context.stats.hypercalls,
+        exits: context.stats.exits(),
+        hypercalls: context.stats.hypercalls(),
         failed_hypercalls: context.stats.failed,
         batched_calls: context.stats.batched,
     };

@@ -93,30 +93,44 @@ pub fn dispatch(context: &mut CallContext<'_>, word: u64, arguments: &Arguments)
     let entry = match lookup(word) {
         Ok(entry) => entry,
         Err(errno) => {
-            context.stats.record_unknown(errno);
+            context.stats.record_unknown();
             return errno.to_result();
         }
     };
     let result = (entry.run)(context, arguments);
-    context.stats.record(
-        entry.index,
-        timestamp().wrapping_sub(start),
-        result.is_err(),
-    );
+    context
+        .stats
+        .record(entry.index, timestamp().wrapping_sub(start));
+    if result.is_err() {
+        context.stats.failed += 1;
+    }
     to_register(result)
 }
 
 #[inline]
 fn lookup(word: u64) -> Result<&'static table::Entry, Errno> {
-    let word = CallWord::decode(word).ok_or(Errno::EINVAL)?;
-    let entry = table::TABLE
-        .get(usize::from(word.number))
-        .and_then(Option::as_ref)
-        .ok_or(Errno::ENOSYS)?;
-    if word.is_single() {
-        Ok(entry)
-    } else {
-        Err(Errno::EINVAL)
+    // The word of a call that is not repeated is its number, so a word that is in the table
+    // has no reserved bit and no count.
+    match table::TABLE.get(word as usize) {
+        Some(Some(entry)) => Ok(entry),
+        _ => Err(refusal(word)),
+    }
+}
+
+/// Why a word that is not in the table is refused.
+#[cold]
+fn refusal(word: u64) -> Errno {
+    match CallWord::decode(word) {
+        None => Errno::EINVAL,
+        Some(decoded) => {
+            let entry = table::TABLE.get(usize::from(decoded.number));
+            // None of the calls of this version is repeated.
+            if entry.is_some_and(Option::is_some) {
+                Errno::EINVAL
+            } else {
+                Errno::ENOSYS
+            }
+        }
     }
 }
 

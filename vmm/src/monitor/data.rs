@@ -150,8 +150,15 @@ pub const TSS_SELECTOR: u16 = 0x40;
 /// STAR: SYSCALL loads [`KERNEL_CS`] and [`KERNEL_SS`] (Intel SDM vol. 3A, 5.8.8).
 pub const STAR: u64 = (0x23 << 48) | ((KERNEL_CS as u64) << 32);
 
-/// RFLAGS of code that is entered afresh: only IF and the bit that is always set.
-pub const FRESH_RFLAGS: u64 = 0x202;
+/// RFLAGS of code that is entered afresh. At CPL 3 IF is set, because a software KVM may not
+/// keep it there; at CPL 0 it is clear, which spares KVM the question at each exit whether it
+/// could inject an interrupt (docs/decisions/0003-hot-path.md).
+pub const fn fresh_rflags(privilege: Privilege) -> u64 {
+    match privilege {
+        Privilege::Ring0 => 0x002,
+        Privilege::Ring3 => 0x202,
+    }
+}
 
 /// The selectors of the guest kernel's code and stack.
 pub const fn guest_selectors(privilege: Privilege) -> (u16, u16) {
@@ -204,7 +211,7 @@ pub fn initial(
     let frame = |rip| InterruptFrame {
         rip,
         cs: cs.into(),
-        rflags: FRESH_RFLAGS,
+        rflags: fresh_rflags(privilege),
         rsp: 0,
         ss: ss.into(),
     };

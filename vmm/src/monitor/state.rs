@@ -2,7 +2,7 @@
 
 use super::code::{self, Entry};
 use super::data::{
-    self, BOUNCE_SYSCALL, FRESH_RFLAGS, InterruptFrame, MonitorData, guest_selectors,
+    self, BOUNCE_SYSCALL, InterruptFrame, MonitorData, fresh_rflags, guest_selectors,
     interrupt_gate,
 };
 use crate::carrier::{Carrier, Mode, Privilege};
@@ -228,7 +228,7 @@ impl Monitor {
         let frame = InterruptFrame {
             rip,
             cs: cs.into(),
-            rflags: rflags | FRESH_RFLAGS,
+            rflags: rflags | fresh_rflags(privilege),
             rsp,
             ss: ss.into(),
         };

@@ -1,11 +1,12 @@
-//! Why a vCPU left the guest: counted by reason, and what an unexpected one was.
+//! Why a vCPU left the guest for another reason than a hypercall: counted by reason, and what
+//! an exit was that ends the VM.
 
 use serde::Serialize;
 use std::fmt;
 
 macro_rules! exit_reasons {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)*) => {
-        /// Why a vCPU left the guest.
+        /// Why a vCPU left the guest, if not for a hypercall.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ExitReason { $($(#[doc = $doc])+ $name,)* }
 
@@ -22,8 +23,6 @@ macro_rules! exit_reasons {
 }
 
 exit_reasons! {
-    /// A hypercall by any carrier.
-    Hypercall = "hypercall",
     /// The monitor reported a trap that it cannot deliver.
     Trap = "trap",
     /// Port I/O that is no hypercall.
@@ -51,6 +50,11 @@ impl ExitCounts {
     #[inline]
     pub fn record(&mut self, reason: ExitReason) {
         self.0[reason as usize] += 1;
+    }
+
+    /// How many exits there were in all.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
     }
 
     /// The reasons that occurred, with how often.

@@ -9,24 +9,23 @@
 pub mod exit;
 pub mod kick;
 pub mod registers;
+pub mod run_page;
 
 use crate::carrier::Mode;
 use crate::hypercall::stats::CallStats;
-use crate::hypercall::{Action, Arguments, CallContext, Services, dispatch};
+use crate::hypercall::{Action, CallContext, Services, dispatch};
 use crate::memory::MemoryError;
 use crate::monitor::code::Entry;
 use crate::monitor::state::Monitor;
-use crate::ports;
-use exit::{ExitCounts, ExitReason, FatalExit};
+use exit::{ExitReason, FatalExit};
 use kick::Kicker;
 use kvm_bindings::{kvm_regs, kvm_sregs};
-use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
+use kvm_ioctls::VcpuFd;
 use pv_abi::trap::{TrapFrame, TrapState};
+use run_page::RunPage;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
-
-/// KVM_HC_MAP_GPA_RANGE (Linux, include/uapi/linux/kvm_para.h).
-const KVM_HC_MAP_GPA_RANGE: u64 = 12;
 
 /// RFLAGS that `trap_return` restores: CF, PF, AF, ZF, SF, TF, DF, OF, RF, AC and ID.
 const RESTORED_RFLAGS: u64 = 0x25_0dd5;
@@ -84,32 +83,25 @@ pub struct CrashState {
 /// A vCPU with all that its thread needs.
 #[derive(Debug)]
 pub struct Vcpu {
+    page: RunPage,
     fd: VcpuFd,
     mode: Mode,
     monitor: Monitor,
-    /// Counters of calls.
+    /// Counters of calls and exits.
     pub stats: CallStats,
-    /// Counters of exits.
-    pub exits: ExitCounts,
-}
-
-/// Where the result of a hypercall goes.
-enum Answer {
-    /// The data of a port read.
-    Port(*mut u8),
-    /// The return value of a KVM hypercall.
-    Hypercall(*mut u64),
 }
 
 impl Vcpu {
     /// A vCPU that runs in `mode`.
-    pub fn new(fd: VcpuFd, mode: Mode, monitor: Monitor) -> Self {
+    pub fn new(mut fd: VcpuFd, mode: Mode, monitor: Monitor) -> Self {
+        // SAFETY: both go into the same struct, and `fd` is dropped with it.
+        let page = unsafe { RunPage::new(&mut fd) };
         Self {
+            page,
             fd,
             mode,
             monitor,
             stats: CallStats::default(),
-            exits: ExitCounts::default(),
         }
     }
 
@@ -129,74 +121,34 @@ impl Vcpu {
         kicker: &Kicker,
         stopping: &AtomicBool,
     ) -> Result<Ending, VcpuError> {
-        self.fd.set_sync_valid_reg(SyncReg::Register);
-        let immediate_exit = &raw mut self.fd.get_kvm_run().immediate_exit;
         // SAFETY: the run page is mapped as long as `self.fd` lives, and the registration is
         // dropped when this function returns.
-        let _registration = unsafe { kicker.register(immediate_exit) };
+        let _registration = unsafe { kicker.register(self.page.immediate_exit()) };
         loop {
-            if let Some(ending) = self.run_once(services, stopping)? {
+            let carried = match self.page.run() {
+                Ok(Some(carried)) => carried,
+                Ok(None) => return self.crash(Some(self.page.fatal_exit())),
+                Err(error) => match self.interrupted(&error, stopping)? {
+                    Some(ending) => return Ok(ending),
+                    None => continue,
+                },
+            };
+            let (word, arguments) = self.page.call(carried);
+            let mut context = CallContext {
+                services,
+                monitor: &self.monitor,
+                stats: &mut self.stats,
+                action: None,
+            };
+            let result = dispatch(&mut context, word, &arguments);
+            self.page.answer(carried, result);
+            // Looked at in place: moving it out costs every call a copy.
+            if context.action.is_some()
+                && let Some(action) = context.action.take()
+                && let Some(ending) = self.act(action)?
+            {
                 return Ok(ending);
             }
-        }
-    }
-
-    #[inline]
-    fn run_once(
-        &mut self,
-        services: &Services,
-        stopping: &AtomicBool,
-    ) -> Result<Option<Ending>, VcpuError> {
-        let answer = match self.fd.run() {
-            Ok(VcpuExit::IoIn(port, data))
-                if port == u16::from(ports::HYPERCALL) && data.len() == 4 =>
-            {
-                Answer::Port(data.as_mut_ptr())
-            }
-            Ok(VcpuExit::Hypercall(exit)) if exit.nr == KVM_HC_MAP_GPA_RANGE => {
-                Answer::Hypercall(exit.ret)
-            }
-            Ok(other) => {
-                let exit = fatal_exit(&other);
-                return self.crash(Some(exit)).map(Some);
-            }
-            Err(error) => return self.interrupted(error, stopping),
-        };
-        self.stats.exits += 1;
-        self.exits.record(ExitReason::Hypercall);
-
-        let registers = &self.fd.sync_regs_mut().regs;
-        let arguments: Arguments = [
-            registers.rdi,
-            registers.rsi,
-            registers.rdx,
-            registers.r10,
-            registers.r8,
-            registers.r9,
-        ];
-        let word = match answer {
-            Answer::Port(_) => registers.rax,
-            // RAX holds KVM's own call number.
-            Answer::Hypercall(_) => registers.r11,
-        };
-        let mut context = CallContext {
-            services,
-            monitor: &self.monitor,
-            stats: &mut self.stats,
-            action: None,
-        };
-        let result = dispatch(&mut context, word, &arguments);
-        let action = context.action;
-        match answer {
-            // SAFETY: the pointer came from this exit's data, 4 bytes in the run page, which
-            // is mapped as long as `self.fd` lives; nothing has run the vCPU since.
-            Answer::Port(data) => unsafe { data.cast::<u32>().write_unaligned(result as u32) },
-            // SAFETY: likewise, the exit's return value.
-            Answer::Hypercall(value) => unsafe { value.write(result as u64) },
-        }
-        match action {
-            None => Ok(None),
-            Some(action) => self.act(action),
         }
     }
 
@@ -227,28 +179,31 @@ impl Vcpu {
     #[cold]
     fn interrupted(
         &mut self,
-        error: kvm_ioctls::Error,
+        error: &io::Error,
         stopping: &AtomicBool,
     ) -> Result<Option<Ending>, VcpuError> {
-        match error.errno() {
-            libc::EINTR => {
-                self.exits.record(ExitReason::Signal);
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {
+                self.stats.other_exits.record(ExitReason::Signal);
                 if stopping.load(Ordering::SeqCst) {
                     return Ok(Some(Ending::Stopped));
                 }
                 self.fd.set_kvm_immediate_exit(0);
                 Ok(None)
             }
-            libc::EAGAIN => Ok(None),
-            // A store that the host's mapping forbids; not possible with RAM as it is mapped,
-            // and reported as what the guest did.
-            libc::EFAULT => self
+            Some(libc::EAGAIN) => Ok(None),
+            // An access that the host's mapping forbids. RAM is mapped so that there is none,
+            // and if there is one all the same, it was the guest's.
+            Some(libc::EFAULT) => self
                 .crash(Some(FatalExit::Mmio {
                     gpa: 0,
                     write: true,
                 }))
                 .map(Some),
-            _ => Err(ioctl("KVM_RUN")(error)),
+            errno => {
+                let errno = errno.unwrap_or(libc::EIO);
+                Err(ioctl("KVM_RUN")(kvm_ioctls::Error::new(errno)))
+            }
         }
     }
 
@@ -279,8 +234,7 @@ impl Vcpu {
     #[cold]
     fn crash(&mut self, exit: Option<FatalExit>) -> Result<Ending, VcpuError> {
         if let Some(exit) = &exit {
-            self.stats.exits += 1;
-            self.exits.record(exit.reason());
+            self.stats.other_exits.record(exit.reason());
         }
         let reported_by_monitor = matches!(
             exit,
@@ -345,41 +299,5 @@ fn general_registers(frame: &TrapFrame) -> kvm_regs {
         r14: frame.r14,
         r15: frame.r15,
         ..Default::default()
-    }
-}
-
-fn fatal_exit(exit: &VcpuExit<'_>) -> FatalExit {
-    let monitor_port = |port: u16| {
-        [
-            (ports::UNHANDLED_TRAP, FatalExit::UnhandledTrap),
-            (ports::DOUBLE_TRAP, FatalExit::DoubleTrap),
-            (ports::DOUBLE_FAULT, FatalExit::DoubleFault),
-        ]
-        .into_iter()
-        .find_map(|(number, exit)| (u16::from(number) == port).then_some(exit))
-    };
-    match exit {
-        VcpuExit::IoOut(port, _) => monitor_port(*port).unwrap_or(FatalExit::Io {
-            port: *port,
-            write: true,
-        }),
-        VcpuExit::IoIn(port, _) => FatalExit::Io {
-            port: *port,
-            write: false,
-        },
-        VcpuExit::MmioRead(gpa, _) => FatalExit::Mmio {
-            gpa: *gpa,
-            write: false,
-        },
-        VcpuExit::MmioWrite(gpa, _) => FatalExit::Mmio {
-            gpa: *gpa,
-            write: true,
-        },
-        VcpuExit::Hlt => FatalExit::Halt,
-        VcpuExit::Shutdown => FatalExit::TripleFault,
-        VcpuExit::InternalError => FatalExit::InternalError { suberror: 0 },
-        VcpuExit::FailEntry(reason, _) => FatalExit::FailEntry { reason: *reason },
-        VcpuExit::Unsupported(reason) => FatalExit::Other { reason: *reason },
-        _ => FatalExit::Other { reason: 0 },
     }
 }

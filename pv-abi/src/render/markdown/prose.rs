@@ -42,7 +42,7 @@ no IDT, no page table and no processor mode for the guest to care for.
 | RSP | top of the boot stack, 16-byte aligned; nothing lies on the stack |
 | GS base | address of the vCPU page of the running vCPU |
 | FS base | 0; `trap_set_tls` sets it |
-| RFLAGS | 0x202, with the interrupt flag set as seen by the guest; it has no meaning |
+| RFLAGS | all flags clear; the interrupt flag may read as set, and has no meaning |
 | other registers | unspecified |
 
 A function in C or Rust expects RSP as a `call` leaves it, 8 bytes off a multiple of 16,
