@@ -20,7 +20,7 @@ mod shell;
 
 use paravane_sdk::{entry, println, start_info};
 
-entry!(main);
+entry!(main, vcpus(1, 64));
 
 /// Exit code of a command line that this kernel does not understand.
 const EXIT_USAGE: i32 = 2;

@@ -118,6 +118,13 @@ impl Ram {
         self.check(gpa, size).map(|_| ())
     }
 
+    /// Checks an array of the ABI's structures without touching it: `count` of them at `gpa`
+    /// are in RAM, and 8-byte aligned.
+    pub fn check_array<T>(&self, gpa: Gpa, count: u32) -> Result<(), Errno> {
+        Self::check_alignment(gpa)?;
+        self.check_range(gpa, u64::from(count) * size_of::<T>() as u64)
+    }
+
     fn check_alignment(gpa: Gpa) -> Result<(), Errno> {
         if gpa.0.is_multiple_of(8) {
             Ok(())

@@ -1,4 +1,4 @@
-//! What was typed and not read yet: a bounded buffer.
+//! What was typed and not read yet: a bounded buffer, and whether the guest wants more.
 
 use super::ConsoleError;
 use crate::sync::lock;
@@ -12,6 +12,8 @@ pub const INPUT_CAPACITY: usize = 64 << 10;
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<u8>,
+    // The guest asked when nothing waited; until the next byte.
+    wanted: bool,
     closed: bool,
     stopping: bool,
 }
@@ -37,6 +39,7 @@ impl InputBuffer {
                 .min(rest.len());
             let (fits, remaining) = rest.split_at(room);
             state.waiting.extend(fits);
+            state.wanted &= fits.is_empty();
             rest = remaining;
             self.changed.notify_all();
             if rest.is_empty() {
@@ -47,6 +50,35 @@ impl InputBuffer {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Appends a byte if there is room: whether there was, or `None` when the VM is being
+    /// stopped. It never waits.
+    pub fn try_push(&self, byte: u8) -> Option<bool> {
+        let mut state = lock(&self.state);
+        if state.stopping {
+            return None;
+        }
+        let room = state.waiting.len() < INPUT_CAPACITY;
+        if room {
+            state.waiting.push_back(byte);
+            state.wanted = false;
+            self.changed.notify_all();
+        }
+        Some(room)
+    }
+
+    /// Waits until the guest wants to read more than there is. `false`: the VM is being
+    /// stopped.
+    pub fn wait_until_wanted(&self) -> bool {
+        let mut state = lock(&self.state);
+        while !state.wanted && !state.stopping {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        !state.stopping
     }
 
     /// Nothing more will be typed.
@@ -80,6 +112,10 @@ impl InputBuffer {
             }
             if state.closed {
                 return Err(ConsoleError::Closed);
+            }
+            if !state.wanted {
+                state.wanted = true;
+                self.changed.notify_all();
             }
             state = match deadline {
                 None => self
@@ -141,6 +177,32 @@ mod tests {
             }
             assert_eq!(received, sent.len());
         });
+    }
+
+    #[test]
+    fn input_is_wanted_from_a_read_that_finds_nothing_until_the_next_byte() {
+        let input = InputBuffer::default();
+        assert!(input.push(b"a"));
+        assert_eq!(input.read(&mut [0], None), Ok(1));
+        assert!(!lock(&input.state).wanted);
+        let result = input.read(&mut [0], Some(Duration::ZERO));
+        assert_eq!(result, Err(ConsoleError::TimedOut));
+        assert!(input.wait_until_wanted());
+        assert!(input.push(b"b"));
+        assert!(!lock(&input.state).wanted);
+        input.stop();
+        assert!(!input.wait_until_wanted());
+    }
+
+    #[test]
+    fn a_byte_for_which_there_is_no_room_is_refused() {
+        let input = InputBuffer::default();
+        for _ in 0..INPUT_CAPACITY {
+            assert_eq!(input.try_push(7), Some(true));
+        }
+        assert_eq!(input.try_push(7), Some(false));
+        input.stop();
+        assert_eq!(input.try_push(7), None);
     }
 
     #[test]

@@ -3,13 +3,16 @@
 //! Output is written by the vCPU thread itself, so a slow reader slows its guest and host
 //! memory stays flat however much a guest prints. Input waits in a bounded buffer.
 
+pub mod escape;
 pub mod input;
 pub mod output;
+pub mod stdin;
+pub mod terminal;
 
 use input::InputBuffer;
 use output::Output;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Why a console operation failed.
@@ -27,18 +30,24 @@ pub enum ConsoleError {
 #[derive(Debug)]
 pub struct Console {
     output: Output,
-    input: InputBuffer,
+    input: Arc<InputBuffer>,
     stopping: AtomicBool,
     first_byte: OnceLock<Instant>,
     written: AtomicU64,
 }
 
 impl Console {
-    /// A console that writes to `output`.
+    /// A console that writes to `output`, with no input yet.
     pub fn new(output: Output) -> Self {
+        Self::with_input(output, Arc::default())
+    }
+
+    /// A console that reads from `input`, which a VM that starts again takes over from the
+    /// one before.
+    pub fn with_input(output: Output, input: Arc<InputBuffer>) -> Self {
         Self {
             output,
-            input: InputBuffer::default(),
+            input,
             stopping: AtomicBool::new(false),
             first_byte: OnceLock::new(),
             written: AtomicU64::new(0),
@@ -66,6 +75,11 @@ impl Console {
     /// Where typed bytes are put.
     pub fn input(&self) -> &InputBuffer {
         &self.input
+    }
+
+    /// Where written bytes go.
+    pub fn output(&self) -> &Output {
+        &self.output
     }
 
     /// Makes every waiting and later operation end with [`ConsoleError::Stopping`]. A thread

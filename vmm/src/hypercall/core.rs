@@ -34,7 +34,7 @@ pub(super) fn core_batch(
         return Err(Errno::EINVAL);
     }
     let ram = &context.services.ram;
-    ram.check_range(entries, u64::from(count) * size_of::<BatchEntry>() as u64)?;
+    ram.check_array::<BatchEntry>(entries, count)?;
     for index in 0..count {
         let gpa = Gpa(entries.0 + u64::from(index) * size_of::<BatchEntry>() as u64);
         let entry: BatchEntry = ram.read_struct(gpa)?;

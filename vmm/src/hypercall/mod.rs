@@ -157,3 +157,6 @@ fn in_pieces(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,12 +23,13 @@ pub(super) fn trap_set_table(
     if count as usize > TRAP_VECTORS {
         return Err(Errno::E2BIG);
     }
+    let ram = &context.services.ram;
+    ram.check_array::<TrapHandler>(table, count)?;
     // All of it is read and checked before any of it takes effect.
     let mut handlers = [None; TRAP_VECTORS];
     for (vector, handler) in handlers.iter_mut().enumerate().take(count as usize) {
         let offset = (vector * size_of::<TrapHandler>()) as u64;
-        let gpa = table.0.checked_add(offset).ok_or(Errno::EFAULT)?;
-        let entry: TrapHandler = context.services.ram.read_struct(Gpa(gpa))?;
+        let entry: TrapHandler = ram.read_struct(Gpa(table.0 + offset))?;
         if entry.flags != 0 {
             return Err(Errno::EINVAL);
         }

@@ -183,7 +183,11 @@ fn kvm_run_ioctl(fd: RawFd) -> io::Result<()> {
             options(nostack),
         );
     }
-    if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::from_raw_os_error(-result as i32))
+    } else {
+        Ok(())
+    }
 }
 
 fn io_exit(port: u16, write: bool) -> FatalExit {

@@ -129,7 +129,8 @@ impl Machine {
         // An Intel KVM without unrestricted guest wants three pages for real mode, which no
         // guest of ours enters, and complains in the host's log when it has none.
         if private.start() + private.size() <= REAL_MODE_TSS as u64 {
-            vm.set_tss_address(REAL_MODE_TSS).map_err(ioctl("KVM_SET_TSS_ADDR"))?;
+            vm.set_tss_address(REAL_MODE_TSS)
+                .map_err(ioctl("KVM_SET_TSS_ADDR"))?;
         }
 
         let mut tables = PageTables::new(&private)?;

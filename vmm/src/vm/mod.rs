@@ -8,7 +8,6 @@ pub mod stages;
 
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
-use crate::console::output::Output;
 use crate::hypercall::{GuestReport, Services};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
@@ -112,19 +111,25 @@ impl VmControl {
     }
 }
 
+/// Checks all that can be known before there is a machine: that this image and this
+/// configuration go together, and that there can be so much memory.
+pub fn check(image: &Image, config: &VmConfig) -> Result<(), VmError> {
+    machine::check_memory(config.memory)?;
+    image.check_host(config.memory, config.vcpus, FEATURES)?;
+    load::check_command_line(&config.command_line)?;
+    Ok(())
+}
+
 impl Vm {
     /// Builds a VM and puts `image` into it.
     pub fn new(
         kvm: &kvm_ioctls::Kvm,
         image: &Image,
         config: &VmConfig,
-        output: Output,
+        console: Console,
         stages: &mut Stages,
     ) -> Result<Self, VmError> {
-        machine::check_memory(config.memory)?;
-        image.check_host(config.memory, config.vcpus, FEATURES)?;
-        load::check_command_line(&config.command_line)?;
-
+        check(image, config)?;
         let mut machine = Machine::new(kvm, config.memory, config.vcpus)?;
         stages.done("machine");
         let modes = HostModes::probe(&mut machine)?;
@@ -166,7 +171,7 @@ impl Vm {
 
         let services = Services {
             ram,
-            console: Console::new(output),
+            console,
             features: FEATURES,
             mode,
             crash_report: Default::default(),
@@ -207,9 +212,15 @@ impl Vm {
         &self.vcpu.stats
     }
 
-    /// The counters of exits.
-    pub fn exits(&self) -> &crate::vcpu::exit::ExitCounts {
-        &self.vcpu.exits
+    /// How often the guest was left for each reason, for those that occurred.
+    pub fn exits(&self) -> Vec<(&'static str, u64)> {
+        let stats = self.stats();
+        let hypercalls = stats.hypercalls();
+        let mut exits: Vec<_> = stats.other_exits.nonzero().collect();
+        if hypercalls > 0 {
+            exits.insert(0, ("hypercall", hypercalls));
+        }
+        exits
     }
 
     /// Reads eight bytes of the guest's memory by virtual address.

@@ -24,10 +24,20 @@ pub struct Stage {
 impl Stages {
     /// Starts the clock.
     pub fn start() -> Self {
+        Self::since(Instant::now())
+    }
+
+    /// A clock that was started at `start`.
+    pub fn since(start: Instant) -> Self {
         Self {
-            start: Instant::now(),
+            start,
             done: Vec::with_capacity(16),
         }
+    }
+
+    /// When the clock was started.
+    pub fn started(&self) -> Instant {
+        self.start
     }
 
     /// Says that a stage is done now.

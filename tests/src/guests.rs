@@ -1,0 +1,72 @@
+//! Guest images other than the bundled one: built from the examples as a user builds them.
+
+use crate::workspace;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The example's release image: `PARAVANE_HELLO`, or built now.
+pub fn hello() -> PathBuf {
+    static HELLO: OnceLock<PathBuf> = OnceLock::new();
+    HELLO
+        .get_or_init(|| match std::env::var_os("PARAVANE_HELLO") {
+            Some(path) => PathBuf::from(path),
+            None => build(
+                &workspace::root().join("guest-sdk/examples/hello"),
+                &["--release"],
+                &workspace::programs().join("guests"),
+            )
+            .join("release/hello"),
+        })
+        .clone()
+}
+
+/// Builds a guest crate by plain `cargo build` and returns its target directory.
+///
+/// # Panics
+///
+/// When it does not build.
+pub fn build(crate_directory: &Path, options: &[&str], target: &Path) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .arg("build")
+        .args(options)
+        .arg("--target-dir")
+        .arg(target);
+    command.current_dir(crate_directory);
+    // Only what a user's shell has: the flags of the build that runs this test are not theirs.
+    for (name, _) in std::env::vars_os() {
+        let ours = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_") && name != "CARGO_HOME"
+                || name.starts_with("RUST") && !name.starts_with("RUSTUP")
+        });
+        if ours {
+            command.env_remove(name);
+        }
+    }
+    let output = command.output().expect("cargo starts");
+    assert!(
+        output.status.success(),
+        "{} does not build:\n{}",
+        crate_directory.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    target.to_path_buf()
+}
+
+/// The bundled guest kernel's image: `PARAVANE_KERNEL`, or built now.
+pub fn kernel() -> PathBuf {
+    static KERNEL: OnceLock<PathBuf> = OnceLock::new();
+    KERNEL
+        .get_or_init(|| match std::env::var_os("PARAVANE_KERNEL") {
+            Some(path) => PathBuf::from(path),
+            None => build(
+                &workspace::root().join("guest-kernel"),
+                &["--release"],
+                &workspace::programs().join("guests"),
+            )
+            .join("release/paravane-guest-kernel"),
+        })
+        .clone()
+}

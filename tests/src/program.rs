@@ -1,0 +1,159 @@
+//! Running the `paravane` program as a user does.
+
+use crate::workspace;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// The exit codes that are the VMM's own, as `paravane --help` lists them.
+pub mod exit_code {
+    /// The image cannot be run.
+    pub const BAD_IMAGE: i32 = 120;
+    /// The command line asks for what is not possible.
+    pub const BAD_CONFIGURATION: i32 = 122;
+    /// The guest crashed.
+    pub const GUEST_CRASH: i32 = 123;
+    /// The guest ran longer than it may.
+    pub const TIMED_OUT: i32 = 124;
+}
+
+/// How long a guest may run in a test that does not say otherwise. Only a defect ends by it.
+const TIMEOUT: &str = "120s";
+
+/// The `paravane` program: `PARAVANE_BIN`, or the one built together with these tests.
+///
+/// # Panics
+///
+/// When it is not there.
+pub fn path() -> PathBuf {
+    let path = match std::env::var_os("PARAVANE_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => workspace::programs().join("paravane"),
+    };
+    assert!(
+        path.is_file(),
+        "{} is not there: build the whole workspace, or name the program in PARAVANE_BIN",
+        path.display()
+    );
+    path
+}
+
+/// How a run of the program ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// What it wrote to standard output: what the guest wrote to its console.
+    pub stdout: String,
+    /// What it wrote to standard error: what the VMM said.
+    pub stderr: String,
+}
+
+impl Ended {
+    fn new(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Asserts the exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "\nstdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// Asserts that the guest printed a text.
+    #[track_caller]
+    pub fn prints(self, text: &str) -> Self {
+        assert!(
+            self.stdout.contains(text),
+            "no {text:?} in stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// Asserts that the VMM said a text.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(
+            self.stderr.contains(text),
+            "no {text:?} in stderr:\n{}\nstdout:\n{}",
+            self.stderr,
+            self.stdout
+        );
+        self
+    }
+
+    /// Asserts that the VMM said one sentence, this one, and nothing else.
+    #[track_caller]
+    pub fn says_only(self, sentence: &str) -> Self {
+        assert_eq!(self.stderr.trim_end(), format!("paravane: {sentence}"));
+        self
+    }
+}
+
+/// The program with any arguments.
+pub fn paravane<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(path());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_remove("PARAVANE_LOG");
+    command
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+///
+/// When it cannot be started.
+pub fn end(command: &mut Command) -> Ended {
+    Ended::new(&command.output().expect("paravane starts"))
+}
+
+/// Runs the bundled guest kernel with a command line and further options.
+pub fn guest(command_line: &str, options: &[&str]) -> Ended {
+    end(&mut guest_command(command_line, options))
+}
+
+/// The command that [`guest`] runs.
+pub fn guest_command(command_line: &str, options: &[&str]) -> Command {
+    let mut command = paravane(["run", "--cmdline", command_line]);
+    if !options.contains(&"--timeout") {
+        command.args(["--timeout", TIMEOUT]);
+    }
+    command.args(options);
+    command
+}
+
+/// Runs a command to its end with this on its standard input, which then ends.
+///
+/// # Panics
+///
+/// When it cannot be started.
+pub fn end_with_input(command: &mut Command, input: &[u8]) -> Ended {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("paravane starts");
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    let input = input.to_vec();
+    // Beside reading the output: the guest may fill both pipes.
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("paravane ends");
+    // A guest that does not read all of its input closes the pipe.
+    let _ = writer.join();
+    Ended::new(&output)
+}

@@ -1,0 +1,52 @@
+//! Hostile calls of a running guest get an error each, and the guest goes on.
+
+use crate::modes::Mode;
+use crate::program::guest;
+
+pub(super) const IN_EVERY_MODE: &[(&str, fn(Mode))] =
+    &[("hostile_calls_are_refused", hostile_calls_are_refused)];
+
+/// What the guest kernel's `hostile` prints that is no refusal: a batch answers how many
+/// elements it carried out, and the elements have the errors.
+const COUNTS: &[&str] = &[
+    "batch-in-batch",
+    "batch-of-what-may-not-be-in-one",
+    "batch-that-stops-at-once",
+];
+
+fn hostile_calls_are_refused(mode: Mode) {
+    let ended = guest("hostile", &mode.options()).exits(0);
+    for (call, errno) in [
+        ("unknown-call-0xffff", "ENOSYS"),
+        ("reserved-bit-16", "EINVAL"),
+        ("reserved-bit-63", "EINVAL"),
+        ("count-of-single-call", "EINVAL"),
+        ("features-at-end-of-ram", "EFAULT"),
+        ("features-wrapping", "EFAULT"),
+        ("features-unaligned", "EFAULT"),
+        ("write-across-end-of-ram", "EFAULT"),
+        ("high-bits-in-entropy-size", "EINVAL"),
+        ("batch-of-513", "E2BIG"),
+        ("exit-code-120", "EINVAL"),
+    ] {
+        assert!(
+            ended.stdout.contains(&format!("{call}: {errno}\n")),
+            "{call}: {}",
+            ended.stdout
+        );
+    }
+    assert!(
+        ended.stdout.ends_with("hostile: done\n"),
+        "{}",
+        ended.stdout
+    );
+    for (call, result) in ended
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+    {
+        let refused = result.starts_with('E') || result.starts_with("0 of");
+        let other = call == "hostile" || COUNTS.contains(&call);
+        assert!(refused || other, "{call}: {result}");
+    }
+}

@@ -1,0 +1,48 @@
+//! The suite: what a user relies on, on every KVM.
+
+mod bad_guest;
+mod boot;
+mod console;
+mod crash;
+mod limits;
+mod report;
+
+use crate::modes::{self, Mode};
+use libtest_mimic::Trial;
+
+/// A test that is run in every mode of the KVM at hand.
+type InMode = fn(Mode);
+
+/// Every test, each mode's under its name.
+pub fn trials() -> Vec<Trial> {
+    let modes = modes::available();
+    let mut trials = Vec::new();
+    for (name, test) in in_every_mode() {
+        for &mode in &modes {
+            trials.push(Trial::test(format!("{mode}::{name}"), move || {
+                test(mode);
+                Ok(())
+            }));
+        }
+    }
+    for (name, test) in once() {
+        trials.push(Trial::test(name, move || {
+            test();
+            Ok(())
+        }));
+    }
+    trials
+}
+
+fn in_every_mode() -> Vec<(&'static str, InMode)> {
+    [
+        boot::IN_EVERY_MODE,
+        crash::IN_EVERY_MODE,
+        bad_guest::IN_EVERY_MODE,
+    ]
+    .concat()
+}
+
+fn once() -> Vec<(&'static str, fn())> {
+    [boot::ONCE, console::ONCE, limits::ONCE, report::ONCE].concat()
+}

@@ -1,0 +1,165 @@
+//! The suite on the stock KVMs, and what noise cannot touch.
+//!
+//! A lane whose packages are not installed is skipped by name; with `PARAVANE_LANES=required`
+//! it fails instead.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use paravane_tests::figures::instructions::{self, Instructions};
+use paravane_tests::lanes::{self, Job, Lane, ReadyLane};
+use paravane_tests::{guests, program, workspace};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a lane may take on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(1200);
+
+/// A no-op hypercall costs at most this many instructions in all: what Solo5's hvt needs, whose
+/// guests make the same exit by the same kernel (README, figures).
+const NOOP_INSTRUCTIONS: f64 = 3_348.0;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // Each lane keeps one core busy.
+    arguments.test_threads.get_or_insert(2);
+    let trials = vec![
+        lane("vmx", Lane::Vmx, |lane| {
+            suite(lane, "ring0/vmcall,ring0/pio,ring3/vmcall,ring3/pio")
+        }),
+        lane("vmx-ept0", Lane::VmxEpt0, |lane| {
+            suite(lane, "ring0/vmcall,ring0/pio,ring3/vmcall,ring3/pio")
+        }),
+        lane("svm", Lane::Svm, |lane| {
+            suite(lane, "ring0/vmmcall,ring0/pio,ring3/vmmcall,ring3/pio")
+        }),
+        lane("svm-icount", Lane::SvmIcount, |_| hypercall_instructions()),
+        trial("local-syscalls", strace(), |()| {
+            one_system_call_for_each_hypercall()
+        }),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn lane(
+    name: &str,
+    lane: Lane,
+    test: impl FnOnce(ReadyLane) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    trial(name, lane.available(), test)
+}
+
+/// A test that needs something which may not be there.
+fn trial<T: Send + 'static>(
+    name: &str,
+    needed: Result<T, String>,
+    test: impl FnOnce(T) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    match needed {
+        Ok(needed) => {
+            say(name, "will run");
+            Trial::test(name, move || test(needed))
+        }
+        Err(reason) => {
+            say(name, &format!("SKIPPED: {reason}"));
+            let required = lanes::required();
+            Trial::test(name, move || Err(reason.into())).with_ignored_flag(!required)
+        }
+    }
+}
+
+/// Prints a line in one piece, as lanes run side by side.
+fn say(name: &str, line: &str) {
+    let _ = writeln!(std::io::stderr(), "lane {name}: {line}");
+}
+
+fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
+    let name = lane.lane().name();
+    let mut job = Job::new(workspace::programs().join("paravane-suite"), TIMEOUT);
+    // One processor, or two that take turns.
+    job.args = vec!["--test-threads=1".into(), "--color=never".into()];
+    job.files = vec![
+        (program::path(), "/lane/paravane".into()),
+        (guests::hello(), "/lane/hello".into()),
+    ];
+    job.env = [
+        ("PARAVANE_BIN", "/lane/paravane"),
+        ("PARAVANE_HELLO", "/lane/hello"),
+        ("PARAVANE_EXPECT_MODES", modes),
+    ]
+    .map(|(variable, value)| (variable.to_owned(), value.to_owned()))
+    .to_vec();
+    let outcome = lane
+        .run(&job, &mut |line| say(name, line))
+        .map_err(|error| error.to_string())?;
+    let passed = outcome.output.contains("test result: ok.");
+    if outcome.exit_code == 0 && passed {
+        Ok(())
+    } else {
+        Err(format!("exit code {}:\n{}", outcome.exit_code, outcome.output).into())
+    }
+}
+
+fn hypercall_instructions() -> Result<(), Failed> {
+    let program = workspace::programs().join("paravane-figures");
+    let figures = instructions::in_lane(&program, &mut |line| say("svm-icount", line))?;
+    check_instructions(&figures)
+}
+
+fn check_instructions(figures: &Instructions) -> Result<(), Failed> {
+    say("svm-icount", &format!("{figures:?}"));
+    for mode in ["ring0/pio", "ring3/pio"] {
+        let cost = figures
+            .of(mode)
+            .ok_or_else(|| format!("{mode} was not measured"))?;
+        if cost > NOOP_INSTRUCTIONS {
+            return Err(format!("{mode}: {cost} instructions, at most {NOOP_INSTRUCTIONS}").into());
+        }
+    }
+    Ok(())
+}
+
+fn strace() -> Result<(), String> {
+    if !Path::new("/dev/kvm").exists() {
+        return Err("there is no /dev/kvm".into());
+    }
+    match Command::new("strace").arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err("strace is not installed: apt-get install strace".into()),
+    }
+}
+
+/// A hypercall is one system call: the thread that makes the most of them makes exactly one
+/// more for each further hypercall of its guest.
+fn one_system_call_for_each_hypercall() -> Result<(), Failed> {
+    let (few, many) = (vcpu_system_calls(500)?, vcpu_system_calls(1500)?);
+    match many.checked_sub(few) {
+        Some(1000) => Ok(()),
+        _ => Err(format!("1000 hypercalls more took {few} -> {many} system calls").into()),
+    }
+}
+
+fn vcpu_system_calls(hypercalls: u32) -> Result<usize, Failed> {
+    let log = tempfile::NamedTempFile::new()?;
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-o"])
+        .arg(log.path())
+        .arg(program::path())
+        .args(["run", "--cmdline", &format!("noop={hypercalls}")])
+        .status()?;
+    if !status.success() {
+        return Err(format!("strace of paravane ended by {status}").into());
+    }
+    let text = std::fs::read_to_string(log.path())?;
+    let mut threads = std::collections::BTreeMap::<&str, usize>::new();
+    // "resumed" is the second half of a call that another thread's interrupted.
+    for line in text.lines().filter(|line| !line.contains(" resumed>")) {
+        if let Some((thread, _)) = line.split_once(' ') {
+            *threads.entry(thread).or_default() += 1;
+        }
+    }
+    threads
+        .into_values()
+        .max()
+        .ok_or_else(|| "strace saw nothing".into())
+}

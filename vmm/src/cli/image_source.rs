@@ -1,0 +1,66 @@
+//! Where an image comes from: a file, or this program.
+
+use super::built_in;
+use super::exit_code::{self, Failure};
+use paravane::image::{Image, ImageError};
+use paravane::vm::VmError;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where an image comes from.
+#[derive(Clone, Debug)]
+pub enum ImageSource {
+    /// The guest kernel that is built in.
+    BuiltIn,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<Option<PathBuf>> for ImageSource {
+    fn from(path: Option<PathBuf>) -> Self {
+        path.map_or(Self::BuiltIn, Self::File)
+    }
+}
+
+impl fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("the built-in guest kernel"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl ImageSource {
+    /// Reads and checks the image. The built-in one is used where it is.
+    pub fn load(&self) -> Result<Image, Failure> {
+        let image = match self {
+            Self::BuiltIn => Image::parse(built_in::guest_kernel()),
+            Self::File(path) => Image::read(path),
+        };
+        image.map_err(|error| self.failure(error.into()))
+    }
+
+    /// What went wrong with a VM of this image; the message names the image where it is the
+    /// image's fault.
+    pub fn failure(&self, error: VmError) -> Failure {
+        match error {
+            VmError::Image(error) if !names_file(&error) => {
+                Failure::new(exit_code::of_image(&error), format!("{self}: {error}"))
+            }
+            error => error.into(),
+        }
+    }
+}
+
+/// Whether the error's message has the path already.
+fn names_file(error: &ImageError) -> bool {
+    matches!(
+        error,
+        ImageError::NotFound { .. }
+            | ImageError::PermissionDenied { .. }
+            | ImageError::NotRegular { .. }
+            | ImageError::TooLarge { .. }
+            | ImageError::Unreadable { .. }
+    )
+}

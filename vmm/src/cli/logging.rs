@@ -1,0 +1,32 @@
+//! The program's log, on stderr.
+
+use super::exit_code::Failure;
+use std::env;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// The variable that says what is logged.
+const VARIABLE: &str = "PARAVANE_LOG";
+
+/// Starts to log what [`VARIABLE`] says, by default warnings and errors.
+pub fn start() -> Result<(), Failure> {
+    let filter = match env::var(VARIABLE) {
+        Ok(text) => text.parse::<Targets>().map_err(|_| bad_value(&text))?,
+        Err(env::VarError::NotPresent) => Targets::new().with_default(tracing::Level::WARN),
+        Err(env::VarError::NotUnicode(text)) => return Err(bad_value(&text.to_string_lossy())),
+    };
+    let layer = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_filter(filter);
+    // It fails when there is a log already, and then that one is used.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+    Ok(())
+}
+
+fn bad_value(text: &str) -> Failure {
+    Failure::configuration(format!(
+        "{VARIABLE}={text} cannot be used; set it to a level, as in info, or to levels by \
+         module, as in warn,paravane::vm=debug"
+    ))
+}

@@ -1,0 +1,98 @@
+//! The command line: what it means is in the file of each command, what it gives the shell in
+//! [`exit_code`].
+
+mod built_in;
+mod doctor;
+mod duration;
+mod exit_code;
+mod image_source;
+mod inspect;
+mod logging;
+mod output;
+mod report;
+mod run;
+mod size;
+mod usage;
+
+use clap::{Args, Parser, Subcommand};
+use exit_code::Failure;
+use paravane::vm::host;
+use paravane::vm::stages::Stages;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// A paravirtualizing hypervisor on Linux KVM.
+#[derive(Debug, Parser)]
+#[command(name = "paravane", version, after_help = exit_code::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a guest
+    Run(run::RunArgs),
+    /// Show what works on this host, what it costs, and what runs by default
+    Doctor(doctor::DoctorArgs),
+    /// Look at guest images
+    Image {
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ImageCommand {
+    /// Show what an image contains and needs
+    Inspect(inspect::InspectArgs),
+}
+
+/// Which KVM to use.
+#[derive(Debug, Args)]
+struct KvmArgs {
+    /// The KVM device
+    #[arg(long = "kvm", value_name = "PATH", env = "PARAVANE_KVM", default_value = host::DEVICE)]
+    device: PathBuf,
+}
+
+/// Runs the program, which was started at `start`.
+pub fn main(start: Instant) -> ExitCode {
+    // A panic has printed itself. Nothing is used after it but the exit code.
+    let result = catch_unwind(AssertUnwindSafe(|| dispatch(start)))
+        .unwrap_or_else(|_| Err(Failure::internal("it panicked (a defect of the VMM)")));
+    result.unwrap_or_else(|failure| {
+        failure.print();
+        failure.status.into()
+    })
+}
+
+fn dispatch(start: Instant) -> Result<ExitCode, Failure> {
+    let mut stages = Stages::since(start);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::conclude(&error),
+    };
+    logging::start()?;
+    stages.done("args");
+    match cli.command {
+        Command::Run(args) => run::run(args, stages),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Image {
+            command: ImageCommand::Inspect(args),
+        } => inspect::inspect(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,238 @@
+//! The thread of a VM: it builds the VM and runs it, again after each reboot.
+//!
+//! The thread that ran a vCPU first should go on to: KVM notices when another one does, which
+//! took an RCU grace period before Linux 6.12. So the VM is built here too, whose probe runs
+//! the vCPU.
+
+use super::initrd::Initrd;
+use crate::cli::exit_code::Failure;
+use crate::cli::image_source::ImageSource;
+use paravane::console::Console;
+use paravane::console::input::InputBuffer;
+use paravane::console::output::Output;
+use paravane::image::Image;
+use paravane::vcpu::Ending;
+use paravane::vm::stages::Stages;
+use paravane::vm::{self, Vm, VmConfig, VmControl, host};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Builder, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long a VM may take to stop. Only a kernel that does not come back from KVM_RUN, or an
+/// emulated processor, takes more than milliseconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a VM is told to stop, until it has: see [`VmControl::stop`].
+const STOP_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What is to be run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The image.
+    pub image: Arc<Image>,
+    /// Where it comes from, for messages.
+    pub source: ImageSource,
+    /// How the VM is built.
+    pub config: VmConfig,
+    /// The file that becomes the initrd.
+    pub initrd: Option<Initrd>,
+    /// The KVM device.
+    pub kvm: PathBuf,
+    /// Where output goes, asked at each boot.
+    pub output: fn() -> io::Result<Output>,
+    /// The clock of the first boot.
+    pub stages: Stages,
+}
+
+/// A VM's thread.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    thread: JoinHandle<Result<Finished, Failure>>,
+}
+
+/// What a session tells while it runs.
+#[derive(Debug)]
+pub struct Events {
+    /// The VM is built, and starts to run.
+    pub built: oneshot::Receiver<()>,
+    /// The thread has ended; this never yields anything but that its sender is gone.
+    pub ended: oneshot::Receiver<()>,
+}
+
+/// What a session leaves behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// The VM, as it was when it ended: the last one, if it rebooted.
+    pub vm: Vm,
+    /// How it ended.
+    pub ending: Result<Ending, Failure>,
+    /// When the first boot did what.
+    pub stages: Stages,
+    /// How often the VM was started.
+    pub boots: u64,
+    /// How many bytes all boots wrote to the console.
+    pub console_written: u64,
+}
+
+/// What a session's thread shares with the one that stops it.
+#[derive(Debug, Default)]
+struct Shared {
+    input: Arc<InputBuffer>,
+    stopping: AtomicBool,
+    control: Mutex<Option<Arc<VmControl>>>,
+}
+
+impl Shared {
+    fn set_control(&self, control: Arc<VmControl>) {
+        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
+    }
+
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(control) = control.as_ref() {
+            control.stop();
+        }
+    }
+}
+
+impl Session {
+    /// Starts the thread, which calls `on_built` when the VM is about to run first.
+    pub fn start(
+        plan: Plan,
+        on_built: impl FnOnce() + Send + 'static,
+    ) -> Result<(Self, Events), Failure> {
+        let shared = Arc::new(Shared::default());
+        let (built_sender, built) = oneshot::channel();
+        let (ended_sender, ended) = oneshot::channel::<()>();
+        let for_thread = Arc::clone(&shared);
+        let thread = Builder::new()
+            .name("vcpu0".to_string())
+            .spawn(move || {
+                // Dropped when this thread ends, in whatever way.
+                let _ended = ended_sender;
+                boot(plan, &for_thread, || {
+                    on_built();
+                    // A supervisor that does not wait for it is none of our business.
+                    let _ = built_sender.send(());
+                })
+            })
+            .map_err(|error| {
+                Failure::internal(format!("cannot start a thread for the vCPU: {error}"))
+            })?;
+        Ok((Self { shared, thread }, Events { built, ended }))
+    }
+
+    /// The input of the VM's console, whichever boot it is.
+    pub fn input(&self) -> Arc<InputBuffer> {
+        Arc::clone(&self.shared.input)
+    }
+
+    /// Waits until the VM has ended, for at most this long; whether it has.
+    pub fn wait(&self, time: Duration) -> bool {
+        let start = Instant::now();
+        while !self.thread.is_finished() {
+            if start.elapsed() >= time {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// Stops the VM and waits until it has ended.
+    pub fn stop(&self) -> Result<(), Failure> {
+        let start = Instant::now();
+        loop {
+            self.shared.stop();
+            if self.wait(STOP_INTERVAL) {
+                return Ok(());
+            }
+            if start.elapsed() >= PATIENCE {
+                return Err(Failure::internal(format!(
+                    "the vCPU did not leave the guest for {} s after it was told to; look into \
+                     the host's kernel log",
+                    PATIENCE.as_secs()
+                )));
+            }
+        }
+    }
+
+    /// Waits for the end of the thread.
+    pub fn join(self) -> Result<Finished, Failure> {
+        self.thread.join().unwrap_or_else(|_| {
+            Err(Failure::internal(
+                "the vCPU's thread panicked (a defect of the VMM)",
+            ))
+        })
+    }
+}
+
+/// Builds the VM and runs it until it ends otherwise than by a reboot.
+fn boot(mut plan: Plan, shared: &Shared, on_built: impl FnOnce()) -> Result<Finished, Failure> {
+    let failure = |error: vm::VmError| plan.source.failure(error);
+    let kvm = match host::open(&plan.kvm) {
+        Ok(kvm) => kvm,
+        // What is wrong with the request is wrong on every host, so that is told first.
+        Err(error) => {
+            let first = vm::check(&plan.image, &plan.config).err();
+            return Err(failure(first.unwrap_or(error.into())));
+        }
+    };
+    plan.stages.done("kvm");
+
+    let mut on_built = Some(on_built);
+    let mut boots = 0;
+    let mut console_written = 0;
+    loop {
+        let output = (plan.output)().map_err(|error| {
+            Failure::internal(format!("cannot use the standard output: {error}"))
+        })?;
+        let console = Console::with_input(output, shared.input.clone());
+        // Later boots have a clock that nobody looks at.
+        let mut later = Stages::start();
+        let stages = if boots == 0 {
+            &mut plan.stages
+        } else {
+            &mut later
+        };
+        // Only for as long as it is copied: the guest's memory has it then.
+        plan.config.initrd = plan.initrd.as_ref().map(Initrd::read).transpose()?;
+        let mut vm = Vm::new(&kvm, &plan.image, &plan.config, console, stages).map_err(failure)?;
+        plan.config.initrd = None;
+        boots += 1;
+        let control = vm.control();
+        shared.set_control(Arc::clone(&control));
+        if let Some(on_built) = on_built.take() {
+            on_built();
+        }
+        let ending = if shared.stopping.load(Ordering::SeqCst) {
+            Ok(Ending::Stopped)
+        } else {
+            vm.run()
+        };
+        let console = &control.services.console;
+        console_written += console.written();
+        if boots == 1
+            && let Some(at) = console.first_byte()
+        {
+            plan.stages.done_at("first_console_byte", at);
+        }
+        if matches!(ending, Ok(Ending::Reboot)) && !shared.stopping.load(Ordering::SeqCst) {
+            continue;
+        }
+        plan.stages.done("end");
+        return Ok(Finished {
+            vm,
+            ending: ending.map_err(failure),
+            stages: plan.stages,
+            boots,
+            console_written,
+        });
+    }
+}

@@ -1,0 +1,177 @@
+//! Waiting for the end of a VM, and for whatever ends it before: signals, the time-out, the
+//! escape key.
+
+use super::session::{Events, Session};
+use crate::cli::exit_code::{Failure, Status, notice};
+use paravane::console::escape;
+use paravane::console::stdin::{Command, Source, StdinReader};
+use paravane::console::terminal::RawTerminal;
+use std::future::pending;
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep_until};
+
+/// What ended a VM from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// --timeout.
+    Timeout,
+    /// The escape key.
+    EscapeKey,
+    /// SIGHUP.
+    Hangup,
+    /// SIGINT.
+    Interrupt,
+    /// SIGQUIT.
+    Quit,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl StopCause {
+    /// What that is for the shell.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Timeout => Status::TimedOut,
+            Self::EscapeKey | Self::Interrupt => Status::Interrupted,
+            Self::Hangup => Status::HungUp,
+            Self::Quit => Status::Quit,
+            Self::Terminate => Status::Terminated,
+        }
+    }
+}
+
+/// Waits until the VM has ended, or stops it when something says so: what that was, if it was.
+///
+/// `deadline` is the time-out's. The VM's input comes from `stdin`, this process's.
+pub fn supervise(
+    session: &Session,
+    events: Events,
+    stdin: Source,
+    deadline: Option<Instant>,
+) -> Result<Option<StopCause>, Failure> {
+    let waited = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| cannot_wait(&error))
+        .and_then(|runtime| runtime.block_on(wait(session, events, stdin, deadline)));
+    if waited != Ok(None) {
+        session.stop()?;
+    }
+    waited
+}
+
+fn cannot_wait(error: &io::Error) -> Failure {
+    Failure::internal(format!("cannot wait for signals: {error}"))
+}
+
+async fn wait(
+    session: &Session,
+    events: Events,
+    stdin: Source,
+    deadline: Option<Instant>,
+) -> Result<Option<StopCause>, Failure> {
+    let escape_key = Arc::new(Notify::new());
+    // Before the terminal is in raw mode, so that no signal can leave it so.
+    let mut causes = Causes {
+        signals: Signals::new().map_err(|error| cannot_wait(&error))?,
+        escape_key: Arc::clone(&escape_key),
+        timeout: deadline.map(|deadline| Box::pin(sleep_until(deadline.into()))),
+    };
+    tokio::select! {
+        // There is nothing to wait for if the VM could not be built.
+        built = events.built => if built.is_err() { return Ok(None) },
+        cause = causes.next() => return Ok(Some(cause)),
+    }
+    let _keyboard = Keyboard::attach(session, stdin, escape_key)?;
+    tokio::select! {
+        _ = events.ended => Ok(None),
+        cause = causes.next() => Ok(Some(cause)),
+    }
+}
+
+/// What may end a VM from outside.
+struct Causes {
+    signals: Signals,
+    escape_key: Arc<Notify>,
+    timeout: Option<Pin<Box<Sleep>>>,
+}
+
+impl Causes {
+    async fn next(&mut self) -> StopCause {
+        let timeout = async {
+            match &mut self.timeout {
+                Some(timeout) => timeout.await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            cause = self.signals.next() => cause,
+            () = self.escape_key.notified() => StopCause::EscapeKey,
+            () = timeout => StopCause::Timeout,
+        }
+    }
+}
+
+/// The way of what is typed to the VM, until it is dropped.
+struct Keyboard {
+    // The thread ends before the terminal leaves raw mode.
+    _reader: StdinReader,
+    _terminal: Option<RawTerminal>,
+}
+
+impl Keyboard {
+    fn attach(session: &Session, stdin: Source, escape_key: Arc<Notify>) -> Result<Self, Failure> {
+        let failed =
+            |error: io::Error| Failure::internal(format!("cannot use the standard input: {error}"));
+        let file = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+        let terminal = match stdin {
+            Source::Terminal => Some(RawTerminal::enter(&file).map_err(failed)?),
+            Source::Stream | Source::Nothing => None,
+        };
+        let on_command = move |command| match command {
+            Command::End => escape_key.notify_one(),
+            Command::Help => notice(escape::HELP),
+        };
+        let reader =
+            StdinReader::start(file, stdin, session.input(), on_command).map_err(failed)?;
+        Ok(Self {
+            _reader: reader,
+            _terminal: terminal,
+        })
+    }
+}
+
+/// The signals that end a VM.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> StopCause {
+        tokio::select! {
+            _ = self.hangup.recv() => StopCause::Hangup,
+            _ = self.interrupt.recv() => StopCause::Interrupt,
+            _ = self.quit.recv() => StopCause::Quit,
+            _ = self.terminate.recv() => StopCause::Terminate,
+        }
+    }
+}

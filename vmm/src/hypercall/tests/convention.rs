@@ -1,0 +1,97 @@
+//! The calling convention, for every call: which words and registers are refused, and that a
+//! refused call does nothing.
+
+use super::model::RESERVED_BITS;
+use super::world::{BUFFER, World, answer, good_arguments};
+use pv_abi::Errno::{EINVAL, ENOSYS, EPERM};
+use pv_abi::calls::{CALLS, by_number, number};
+use pv_abi::stats::BatchEntry;
+
+#[test]
+fn every_call_can_succeed() {
+    for call in CALLS {
+        let mut world = World::new();
+        let rax = world.dispatch(call.number.into(), &good_arguments(call));
+        assert!(answer(rax).is_ok(), "{}: {rax}", call.name);
+        assert_eq!(world.stats.hypercalls(), 1);
+        assert_eq!(world.stats.failed, 0);
+    }
+}
+
+#[test]
+fn a_number_without_a_call_is_refused() {
+    let mut world = World::new();
+    let before = world.snapshot();
+    let arguments = [BUFFER; 6];
+    let unknown: Vec<_> = (0..=u16::MAX).filter(|&n| by_number(n).is_none()).collect();
+    for &number in &unknown {
+        let rax = world.dispatch(number.into(), &arguments);
+        assert_eq!(answer(rax), Err(ENOSYS), "{number:#x}");
+    }
+    assert!(world.snapshot() == before);
+    assert_eq!(world.stats.unknown, unknown.len() as u64);
+    assert_eq!(world.stats.failed, unknown.len() as u64);
+}
+
+#[test]
+fn a_word_with_any_other_bit_is_refused() {
+    for call in CALLS {
+        let mut world = World::new();
+        let before = world.snapshot();
+        // Reserved bits, and count and start index, which only a repeated call has.
+        for bit in 16..64 {
+            let word = u64::from(call.number) | 1 << bit;
+            let rax = world.dispatch(word, &good_arguments(call));
+            assert_eq!(answer(rax), Err(EINVAL), "{} with bit {bit}", call.name);
+            assert_eq!(word & RESERVED_BITS != 0, !matches!(bit, 32..=43 | 48..=59));
+        }
+        assert!(world.snapshot() == before, "{}", call.name);
+        assert_eq!(world.stats.unknown, 64 - 16);
+    }
+}
+
+#[test]
+fn a_32_bit_argument_with_a_high_bit_is_refused() {
+    for call in CALLS {
+        let mut world = World::new();
+        let before = world.snapshot();
+        for (index, argument) in call.arguments.iter().enumerate() {
+            for bit in (32..64).filter(|_| argument.rust_type == "u32") {
+                let mut arguments = good_arguments(call);
+                arguments[index] |= 1 << bit;
+                let rax = world.dispatch(call.number.into(), &arguments);
+                let what = (call.name, argument.name, bit);
+                assert_eq!(answer(rax), Err(EINVAL), "{what:?}");
+            }
+        }
+        assert!(world.snapshot() == before, "{}", call.name);
+        assert_eq!(world.stats.failed, world.stats.hypercalls());
+        assert_eq!(world.stats.unknown, 0);
+    }
+}
+
+#[test]
+fn a_call_that_must_not_be_in_a_batch_fails_there_and_does_nothing() {
+    for call in CALLS {
+        let mut world = World::new();
+        let entry = BatchEntry {
+            word: call.number.into(),
+            arguments: good_arguments(call),
+            result: EPERM.to_result(),
+        };
+        world.put(BUFFER + 0x1000, &entry);
+        let before = world.snapshot();
+        assert_eq!(
+            world.call(number::core_batch, &[BUFFER + 0x1000, 1, 0]),
+            Ok(1)
+        );
+        let result = world.batch_results(BUFFER + 0x1000, 1)[0].unwrap();
+        if call.batchable {
+            assert!(result.is_ok(), "{}: {result:?}", call.name);
+        } else {
+            assert_eq!(result, Err(EPERM), "{}", call.name);
+            assert!(world.snapshot() == before, "{}", call.name);
+        }
+        assert_eq!((world.stats.hypercalls(), world.stats.batched), (1, 1));
+    }
+}

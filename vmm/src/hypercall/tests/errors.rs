@@ -1,0 +1,250 @@
+//! Every error that the ABI's definitions give a reason for can be provoked, and a call that
+//! fails has done nothing.
+
+use super::World;
+use super::world::{BATCH, BUFFER, FRAME, RAM_SIZE, REPORT, TABLE, answer, registers};
+use crate::console::output::Output;
+use pv_abi::address_space::LOWER_HALF_END;
+use pv_abi::calls::{CALLS, number};
+use pv_abi::crash::CrashReport;
+use pv_abi::stats::{BatchEntry, Stats};
+use pv_abi::trap::{TrapFrame, TrapHandler};
+use pv_abi::{Errno, Errno::*};
+use std::fs::File;
+use std::mem::{offset_of, size_of};
+use std::os::fd::OwnedFd;
+
+/// A world in which a call fails, and the arguments with which it does.
+type Provocation = (World, Vec<u64>);
+
+/// Each way to make a call fail with an error.
+fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
+    match (call, errno) {
+        (number::core_features, EFAULT) => bad_structs(8, |gpa| vec![gpa]),
+
+        (number::core_batch, EFAULT) => [
+            bad_structs(size_of::<BatchEntry>(), |gpa| vec![gpa, 1, 0]),
+            bad_structs(512 * size_of::<BatchEntry>(), |gpa| vec![gpa, 512, 0]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        (number::core_batch, E2BIG) => fresh(&[&[BATCH, 513, 0], &[BATCH, u32::MAX.into(), 0]]),
+        (number::core_batch, EINVAL) => {
+            fresh(&[&[BATCH, 0, 0], &[BATCH, 1, 2], &[BATCH, 1, 1 << 31]])
+        }
+
+        (number::core_entropy, EFAULT) => bad_buffers(256, |gpa| vec![gpa, 256]),
+        (number::core_entropy, E2BIG) => fresh(&[&[BUFFER, 257], &[BUFFER, u32::MAX.into()]]),
+        (number::core_entropy, EIO) => {
+            let mut provocations = fresh(&[&[BUFFER, 16]]);
+            provocations[0].0.has_entropy = false;
+            provocations
+        }
+
+        (number::core_stats, EFAULT) => bad_structs(size_of::<Stats>(), |gpa| vec![gpa, 32]),
+        (number::core_stats, EINVAL) => fresh(&[&[BUFFER, 31], &[BUFFER, 0]]),
+
+        (number::trap_set_table, EFAULT) => [
+            bad_structs(size_of::<TrapHandler>(), |gpa| vec![gpa, 1]),
+            bad_structs(32 * size_of::<TrapHandler>(), |gpa| vec![gpa, 32]),
+            // An empty table has an address too.
+            fresh(&[&[TABLE + 1, 0], &[RAM_SIZE + 8, 0]]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        (number::trap_set_table, E2BIG) => fresh(&[&[TABLE, 33], &[TABLE, u32::MAX.into()]]),
+        (number::trap_set_table, EINVAL) => {
+            let last = TABLE + 31 * size_of::<TrapHandler>() as u64;
+            let flags = last + offset_of!(TrapHandler, flags) as u64;
+            let bad_handlers = NOT_LOWER_HALF.map(|address| (last, address));
+            let bad_flags = [1, 1 << 63].map(|bit| (flags, bit));
+            [&bad_handlers[..], &bad_flags]
+                .concat()
+                .into_iter()
+                .map(|(gpa, value)| poked(gpa, value, &[TABLE, 32]))
+                .collect()
+        }
+
+        (number::trap_set_syscall | number::trap_set_tls, EINVAL) => NOT_LOWER_HALF
+            .map(|address| (World::new(), vec![address]))
+            .into(),
+
+        (number::trap_return, EFAULT) => bad_structs(size_of::<TrapFrame>(), |gpa| vec![gpa]),
+        (number::trap_return, EINVAL) => [offset_of!(TrapFrame, rip), offset_of!(TrapFrame, rsp)]
+            .into_iter()
+            .flat_map(|field| NOT_LOWER_HALF.map(|address| (FRAME + field as u64, address)))
+            .map(|(gpa, value)| poked(gpa, value, &[FRAME]))
+            .collect(),
+
+        (number::sched_shutdown, EINVAL) => fresh(&[&[120], &[256], &[u32::MAX.into()]]),
+
+        (number::io_console_write, EFAULT) => [
+            bad_buffers(1, |gpa| vec![gpa, 1]),
+            bad_buffers(5000, |gpa| vec![gpa, 5000]),
+            // All of the buffer counts, not only what would be written.
+            fresh(&[&[BUFFER, u32::MAX.into()]]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        (number::io_console_write, EPIPE) => vec![(unread(), vec![BUFFER, 1])],
+
+        (number::io_console_read, EFAULT) => [
+            bad_buffers(1, |gpa| vec![gpa, 1, 0]),
+            bad_buffers(5000, |gpa| vec![gpa, 5000, 0]),
+            fresh(&[&[BUFFER, u32::MAX.into(), 0]]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        (number::io_console_read, EAGAIN) => [0, 1, 1_000_000]
+            .map(|timeout| (all_read(), vec![BUFFER, 10, timeout]))
+            .into(),
+        (number::io_console_read, EPIPE) => [0, 1, u64::MAX]
+            .map(|timeout| {
+                let world = all_read();
+                world.input.close();
+                (world, vec![BUFFER, 10, timeout])
+            })
+            .into(),
+
+        (number::debug_print, E2BIG) => {
+            fresh(&[&[41, 0, 0, 0, 0, 0], &[u32::MAX.into(), 0, 0, 0, 0, 0]])
+        }
+        (number::debug_print, EPIPE) => vec![(unread(), vec![1, 0x41, 0, 0, 0, 0])],
+
+        (number::debug_crash_report, EFAULT) => {
+            let message = REPORT + offset_of!(CrashReport, message_gpa) as u64;
+            let bad_messages = [RAM_SIZE - 1, RAM_SIZE, 1 << 32, u64::MAX];
+            let mut provocations = bad_structs(size_of::<CrashReport>(), |gpa| vec![gpa]);
+            provocations.extend(bad_messages.map(|gpa| poked(message, gpa, &[REPORT])));
+            provocations
+        }
+        (number::debug_crash_report, EINVAL) => [
+            (offset_of!(CrashReport, kind), 0),
+            (offset_of!(CrashReport, kind), 3),
+            (offset_of!(CrashReport, frame_valid), 2),
+            (offset_of!(CrashReport, reserved), 1),
+        ]
+        .map(|(field, value)| poked(REPORT + field as u64, value, &[REPORT]))
+        .into(),
+        (number::debug_crash_report, E2BIG) => {
+            let size = REPORT + offset_of!(CrashReport, message_size) as u64;
+            [1025, u32::MAX]
+                .map(|value| poked(size, value, &[REPORT]))
+                .into()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_documented_error_can_be_provoked_and_does_nothing() {
+    for call in CALLS {
+        for &(errno, reason) in call.errors {
+            let what = format!("{} with {}: {reason}", call.name, errno.name());
+            let provocations = provocations(call.number, errno);
+            assert!(!provocations.is_empty(), "say here how to provoke {what}");
+            for (mut world, arguments) in provocations {
+                assert_eq!(arguments.len(), call.arguments.len(), "{what}");
+                let what = format!("{what}, by {arguments:x?}");
+                let before = world.snapshot();
+                let rax = world.dispatch(call.number.into(), &registers(&arguments));
+                assert_eq!(answer(rax), Err(errno), "{what}");
+                assert!(world.snapshot() == before, "{what}");
+                assert_eq!((world.stats.hypercalls(), world.stats.failed), (1, 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_error_that_can_be_provoked_is_documented() {
+    for call in CALLS {
+        for &errno in Errno::ALL {
+            let documented = call.errors.iter().any(|&(other, _)| other == errno);
+            let provoked = !provocations(call.number, errno).is_empty();
+            assert!(
+                documented || !provoked,
+                "{} with {}",
+                call.name,
+                errno.name()
+            );
+        }
+    }
+}
+
+const NOT_LOWER_HALF: [u64; 4] = [LOWER_HALF_END, 1 << 63, 0xffff_8000_0000_0000, u64::MAX];
+
+/// Arguments that are wrong whatever there is in memory.
+fn fresh(arguments: &[&[u64]]) -> Vec<Provocation> {
+    arguments
+        .iter()
+        .map(|arguments| (World::new(), arguments.to_vec()))
+        .collect()
+}
+
+/// Addresses at which there is no structure of `size` bytes.
+fn bad_structs(size: usize, arguments: impl Fn(u64) -> Vec<u64>) -> Vec<Provocation> {
+    let unaligned = [1, 4, BUFFER + 7];
+    let aligned_in_ram = |gpa: &u64| gpa % 8 == 0 && *gpa <= RAM_SIZE - size as u64;
+    let mut addresses = bad_addresses(size as u64);
+    addresses.push(RAM_SIZE - size as u64 + 8);
+    addresses.extend(unaligned);
+    assert!(!addresses.iter().any(aligned_in_ram));
+    addresses
+        .into_iter()
+        .map(|gpa| (World::new(), arguments(gpa)))
+        .collect()
+}
+
+/// Addresses at which there is no buffer of `size` bytes.
+fn bad_buffers(size: u64, arguments: impl Fn(u64) -> Vec<u64>) -> Vec<Provocation> {
+    let addresses = bad_addresses(size).into_iter();
+    addresses
+        .map(|gpa| (World::new(), arguments(gpa)))
+        .collect()
+}
+
+/// Across the end of RAM, behind it, where 32 bits would wrap to 0, and where 64 bits do.
+fn bad_addresses(size: u64) -> Vec<u64> {
+    vec![
+        RAM_SIZE - size + 1,
+        RAM_SIZE,
+        RAM_SIZE + 8,
+        1 << 32,
+        1 << 63,
+        size.wrapping_neg(),
+        u64::MAX - 7,
+        u64::MAX,
+    ]
+}
+
+/// A world with one value in RAM that should not be there.
+fn poked<T>(gpa: u64, value: T, arguments: &[u64]) -> Provocation
+where
+    T: zerocopy::IntoBytes + zerocopy::Immutable,
+{
+    let world = World::new();
+    world.put(gpa, &value);
+    (world, arguments.to_vec())
+}
+
+/// A world whose console nobody reads.
+fn unread() -> World {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    World::with_output(Output::File(File::from(OwnedFd::from(writer))))
+}
+
+/// A world in which everything that was typed has been read.
+fn all_read() -> World {
+    let mut world = World::new();
+    world
+        .call(number::io_console_read, &[BUFFER, 100, 0])
+        .unwrap();
+    world.stats = Default::default();
+    world
+}

@@ -1,0 +1,16 @@
+//! The dispatcher without a KVM: what each call does, and that nothing a guest puts into its
+//! registers or its memory does harm.
+
+mod console;
+mod convention;
+mod core;
+mod debug;
+mod errors;
+mod generate;
+mod hostile;
+mod model;
+mod sched;
+mod trap;
+mod world;
+
+use world::World;

@@ -1,0 +1,302 @@
+//! The ABI's reference, written down a second time as a model of a VM: whatever a guest does,
+//! the dispatcher answers what the model answers, and changes what the model changes.
+//!
+//! Where several errors apply, which one is told is no part of the ABI; here it is the one that
+//! the handlers tell.
+
+use super::world::{OUTPUT_LIMIT, World};
+use crate::hypercall::{Action, Arguments, GuestReport};
+use crate::monitor::data::{BOUNCE_FRAMES, BOUNCE_SYSCALL};
+use crate::vm::FEATURES;
+use pv_abi::address_space::LOWER_HALF_END;
+use pv_abi::calls::{CallSpec, by_number, number};
+use pv_abi::crash::{CRASH_PANIC, CRASH_TRAP, CrashReport};
+use pv_abi::stats::{BATCH_MAX, BATCH_STOP_ON_ERROR, BatchEntry, Stats};
+use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
+use pv_abi::{Errno, Errno::*};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem::{offset_of, size_of};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Bits of the call word that must be zero.
+pub(super) const RESERVED_BITS: u64 = 0xf000_f000_ffff_0000;
+
+/// The most bytes that a call moves to or from the console.
+const CONSOLE_MAX: usize = 4096;
+
+pub(super) struct Model {
+    pub ram: Vec<u8>,
+    pub handlers: [u64; BOUNCE_FRAMES],
+    pub stats: Stats,
+    /// Call words that lead to no call.
+    pub unknown: u64,
+    /// How often each call was made.
+    pub made: BTreeMap<&'static str, u64>,
+    pub output: Vec<u8>,
+    /// What was typed; nothing more comes.
+    pub input: VecDeque<u8>,
+    pub report: Option<GuestReport>,
+    pub action: Option<Action>,
+    /// The call took random bytes for something else: no model foresees what it did.
+    pub unforeseeable: bool,
+    // The addresses of random bytes that this call has written.
+    random: BTreeSet<u64>,
+}
+
+impl Model {
+    /// A model of `world` as it is, with its input at an end.
+    pub fn of(world: &World, typed: &[u8]) -> Self {
+        Self {
+            ram: world.ram(),
+            handlers: [0; BOUNCE_FRAMES],
+            stats: Stats::default(),
+            unknown: 0,
+            made: BTreeMap::new(),
+            output: world.output(),
+            input: typed.iter().copied().collect(),
+            report: None,
+            action: None,
+            unforeseeable: false,
+            random: BTreeSet::new(),
+        }
+    }
+
+    pub fn dispatch(&mut self, word: u64, arguments: &Arguments) -> i64 {
+        self.action = None;
+        let call = find(word);
+        match call {
+            Ok(call) => *self.made.entry(call.name).or_default() += 1,
+            Err(_) => self.unknown += 1,
+        }
+        let result = call.and_then(|call| self.run(call, arguments));
+        // A call is counted when it is done: core_stats does not count itself.
+        self.stats.hypercalls += 1;
+        self.stats.exits += 1;
+        self.stats.failed_hypercalls += u64::from(result.is_err());
+        rax(result)
+    }
+
+    /// Takes the random bytes that the last call has written from the RAM they are in.
+    pub fn adopt_random_bytes(&mut self, ram: &[u8]) {
+        for address in std::mem::take(&mut self.random) {
+            self.ram[address as usize] = ram[address as usize];
+        }
+    }
+
+    fn run(&mut self, call: &CallSpec, registers: &Arguments) -> Result<u32, Errno> {
+        for (argument, &register) in call.arguments.iter().zip(registers) {
+            if argument.rust_type == "u32" && register > u32::MAX.into() {
+                return Err(EINVAL);
+            }
+        }
+        let &[a, b, c, d, e, f] = registers;
+        match call.number {
+            number::core_version => Ok(0x1_0000),
+            number::core_features => self.put_struct(a, &FEATURES.0).map(|()| 0),
+            number::core_batch => self.batch(a, b, c),
+            number::core_entropy => self.entropy(a, b),
+            number::core_stats if b < 32 => Err(EINVAL),
+            number::core_stats => self.put_struct(a, &self.stats.clone()).map(|()| 32),
+            number::core_noop | number::sched_yield | number::debug_trace_mark => Ok(0),
+            number::trap_set_table => self.set_table(a, b),
+            number::trap_set_syscall => {
+                self.handlers[BOUNCE_SYSCALL] = lower_half(a)?;
+                Ok(0)
+            }
+            number::trap_set_tls => self.act(Action::SetTls(lower_half(a)?)),
+            number::trap_return => {
+                let frame: TrapFrame = self.get_struct(a)?;
+                lower_half(frame.rip)?;
+                lower_half(frame.rsp)?;
+                self.act(Action::Resume(Box::new(frame)))
+            }
+            number::sched_shutdown if a > 119 => Err(EINVAL),
+            number::sched_shutdown => self.act(Action::Shutdown(a as u8)),
+            number::sched_reboot => self.act(Action::Reboot),
+            number::sched_crash => self.act(Action::Crash),
+            number::io_console_write => {
+                let bytes = self.get(a, b)?;
+                Ok(self.print(&bytes[..bytes.len().min(CONSOLE_MAX)]))
+            }
+            number::io_console_read => self.console_read(a, b),
+            number::debug_print => {
+                let bytes = [b, c, d, e, f].map(u64::to_le_bytes).concat();
+                Ok(self.print(bytes.get(..a as usize).ok_or(E2BIG)?))
+            }
+            number::debug_crash_report => self.crash_report(a),
+            number::debug_echo => Ok([(a, 1), (b, 2), (c, 3), (d, 4), (e, 5), (f, 6)]
+                .map(|(value, weight)| (u128::from(value) * weight % (1 << 31)) as u32)
+                .into_iter()
+                .fold(0, |sum, term| (sum + term) % (1 << 31))),
+            _ => panic!("write down here what {} does", call.name),
+        }
+    }
+
+    fn batch(&mut self, entries: u64, count: u64, flags: u64) -> Result<u32, Errno> {
+        if count > BATCH_MAX.into() {
+            return Err(E2BIG);
+        }
+        if count == 0 || flags & !u64::from(BATCH_STOP_ON_ERROR) != 0 {
+            return Err(EINVAL);
+        }
+        self.check_structs::<BatchEntry>(entries, count)?;
+        for index in 0..count {
+            let gpa = entries + index * size_of::<BatchEntry>() as u64;
+            let entry: BatchEntry = self.get_struct(gpa)?;
+            let result = match find(entry.word) {
+                Ok(call) if !call.batchable => Err(EPERM),
+                Ok(call) => self.run(call, &entry.arguments),
+                Err(errno) => Err(errno),
+            };
+            self.stats.batched_calls += 1;
+            let field = gpa + offset_of!(BatchEntry, result) as u64;
+            self.put_struct(field, &rax(result))?;
+            if result.is_err() && flags != 0 {
+                return Ok(index as u32 + 1);
+            }
+        }
+        Ok(count as u32)
+    }
+
+    fn entropy(&mut self, buffer: u64, size: u64) -> Result<u32, Errno> {
+        if size > 256 {
+            return Err(E2BIG);
+        }
+        self.check(buffer, size)?;
+        self.random.extend(buffer..buffer + size);
+        Ok(size as u32)
+    }
+
+    fn set_table(&mut self, table: u64, count: u64) -> Result<u32, Errno> {
+        if count > TRAP_VECTORS as u64 {
+            return Err(E2BIG);
+        }
+        self.check_structs::<TrapHandler>(table, count)?;
+        let mut handlers = [0; TRAP_VECTORS];
+        for (index, handler) in (0..count).zip(&mut handlers) {
+            let entry: TrapHandler =
+                self.get_struct(table + index * size_of::<TrapHandler>() as u64)?;
+            if entry.flags != 0 {
+                return Err(EINVAL);
+            }
+            *handler = lower_half(entry.handler)?;
+        }
+        self.handlers[..TRAP_VECTORS].copy_from_slice(&handlers);
+        Ok(0)
+    }
+
+    fn console_read(&mut self, buffer: u64, size: u64) -> Result<u32, Errno> {
+        self.check(buffer, size)?;
+        if size == 0 {
+            return Ok(0);
+        }
+        if self.input.is_empty() {
+            return Err(EPIPE);
+        }
+        let count = self.input.len().min(size as usize).min(CONSOLE_MAX);
+        let bytes: Vec<_> = self.input.drain(..count).collect();
+        self.put(buffer, &bytes)?;
+        Ok(count as u32)
+    }
+
+    fn crash_report(&mut self, gpa: u64) -> Result<u32, Errno> {
+        let report: CrashReport = self.get_struct(gpa)?;
+        let kind_is_known = report.kind == CRASH_PANIC || report.kind == CRASH_TRAP;
+        if !kind_is_known || report.frame_valid > 1 || report.reserved != 0 {
+            return Err(EINVAL);
+        }
+        let message = match report.message_size {
+            0 => Vec::new(),
+            1..=1024 => self.get(report.message_gpa, report.message_size.into())?,
+            _ => return Err(E2BIG),
+        };
+        let message = String::from_utf8_lossy(&message).into_owned();
+        self.report = Some(GuestReport { report, message });
+        Ok(0)
+    }
+
+    fn act(&mut self, action: Action) -> Result<u32, Errno> {
+        self.action = Some(action);
+        Ok(0)
+    }
+
+    fn print(&mut self, bytes: &[u8]) -> u32 {
+        self.output.extend_from_slice(bytes);
+        self.output.truncate(OUTPUT_LIMIT);
+        bytes.len() as u32
+    }
+
+    fn check(&self, gpa: u64, size: u64) -> Result<(), Errno> {
+        let end = u128::from(gpa) + u128::from(size);
+        if end > self.ram.len() as u128 {
+            return Err(EFAULT);
+        }
+        Ok(())
+    }
+
+    fn check_structs<T>(&self, gpa: u64, count: u64) -> Result<(), Errno> {
+        if gpa % 8 != 0 {
+            return Err(EFAULT);
+        }
+        self.check(gpa, count * size_of::<T>() as u64)
+    }
+
+    fn get(&mut self, gpa: u64, size: u64) -> Result<Vec<u8>, Errno> {
+        self.check(gpa, size)?;
+        self.unforeseeable |= self.random.range(gpa..gpa + size).next().is_some();
+        Ok(self.ram[gpa as usize..(gpa + size) as usize].to_vec())
+    }
+
+    fn get_struct<T: FromBytes>(&mut self, gpa: u64) -> Result<T, Errno> {
+        self.check_structs::<T>(gpa, 1)?;
+        let bytes = self.get(gpa, size_of::<T>() as u64)?;
+        Ok(T::read_from_bytes(&bytes).unwrap())
+    }
+
+    fn put(&mut self, gpa: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let size = bytes.len() as u64;
+        self.check(gpa, size)?;
+        let overwritten: Vec<_> = self.random.range(gpa..gpa + size).copied().collect();
+        for address in overwritten {
+            self.random.remove(&address);
+        }
+        self.ram[gpa as usize..(gpa + size) as usize].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn put_struct<T: IntoBytes + zerocopy::Immutable>(
+        &mut self,
+        gpa: u64,
+        value: &T,
+    ) -> Result<(), Errno> {
+        self.check_structs::<T>(gpa, 1)?;
+        self.put(gpa, value.as_bytes())
+    }
+}
+
+fn find(word: u64) -> Result<&'static CallSpec, Errno> {
+    if word & RESERVED_BITS != 0 {
+        return Err(EINVAL);
+    }
+    let call = by_number(word as u16).ok_or(ENOSYS)?;
+    // No call is repeated yet, so there is nothing to count.
+    if word >> 32 != 0 {
+        return Err(EINVAL);
+    }
+    Ok(call)
+}
+
+fn lower_half(address: u64) -> Result<u64, Errno> {
+    if address < LOWER_HALF_END {
+        Ok(address)
+    } else {
+        Err(EINVAL)
+    }
+}
+
+fn rax(result: Result<u32, Errno>) -> i64 {
+    match result {
+        Ok(value) => value.into(),
+        Err(errno) => -i64::from(errno as u16),
+    }
+}

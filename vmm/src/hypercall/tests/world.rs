@@ -1,0 +1,359 @@
+//! A VM as the dispatcher sees it: RAM, console, monitors and private pages, but no KVM.
+
+use crate::carrier::{Carrier, Gate, Mode, Privilege};
+use crate::console::Console;
+use crate::console::input::InputBuffer;
+use crate::console::output::Output;
+use crate::hypercall::page::HypercallPage;
+use crate::hypercall::stats::CallStats;
+use crate::hypercall::{Action, Arguments, CallContext, Services, dispatch};
+use crate::layout::{MONITOR_DATA, MONITOR_IDT, monitor_window};
+use crate::memory::{PrivateMemory, Ram};
+use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
+use crate::monitor::state::Monitor;
+use crate::paging::{PageTables, translate};
+use crate::sync::lock;
+use crate::vm::FEATURES;
+use pv_abi::calls::{CallSpec, number};
+use pv_abi::convention::{ARGUMENTS, MAX_RESULT};
+use pv_abi::crash::{CRASH_TRAP, CrashReport};
+use pv_abi::stats::BatchEntry;
+use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
+use pv_abi::{CallWord, Errno, Gpa};
+use std::mem::{offset_of, size_of};
+use std::sync::Arc;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+pub(super) const RAM_SIZE: u64 = 256 << 10;
+
+/// How much of the guest's output is kept.
+pub(super) const OUTPUT_LIMIT: usize = 64 << 10;
+
+// What a fresh world has in its RAM, so that every call has something to work on.
+/// [`BATCH_COUNT`] calls of `core_noop`.
+pub(super) const BATCH: u64 = 0x4000;
+pub(super) const BATCH_COUNT: u64 = 3;
+/// A handler for each vector.
+pub(super) const TABLE: u64 = 0x8000;
+/// A `pv_trap_frame`.
+pub(super) const FRAME: u64 = 0xc000;
+/// A `pv_crash_report`, with [`MESSAGE`].
+pub(super) const REPORT: u64 = 0x1_0000;
+pub(super) const MESSAGE: &[u8] = b"out of cheese";
+pub(super) const MESSAGE_GPA: u64 = 0x1_1001;
+/// Room for what a call writes.
+pub(super) const BUFFER: u64 = 0x1_8000;
+/// What was typed on the console.
+pub(super) const TYPED: &[u8] = b"hello";
+
+const VCPUS: u32 = 3;
+/// The vCPU that calls: not the first, so that a confusion of vCPUs shows.
+const CALLER: u32 = 1;
+const PRIVATE_PAGES: u64 = 24;
+
+/// Every mode that there is.
+pub(super) fn modes() -> Vec<Mode> {
+    let mut modes = Vec::new();
+    for privilege in [Privilege::Ring0, Privilege::Ring3] {
+        for carrier in Carrier::ALL {
+            for gate in [Gate::Direct, Gate::Monitor] {
+                modes.extend([false, true].map(|syscall_faults| Mode {
+                    privilege,
+                    carrier,
+                    gate,
+                    syscall_faults,
+                }));
+            }
+        }
+    }
+    modes
+}
+
+/// Arguments with which a call succeeds in a fresh world.
+pub(super) fn good_arguments(call: &CallSpec) -> Arguments {
+    let arguments: &[u64] = match call.number {
+        number::core_version | number::core_noop => &[],
+        number::core_features => &[BUFFER],
+        number::core_batch => &[BATCH, BATCH_COUNT, 0],
+        number::core_entropy => &[BUFFER, 16],
+        number::core_stats => &[BUFFER, 32],
+        number::trap_set_table => &[TABLE, TRAP_VECTORS as u64],
+        number::trap_set_syscall => &[0x40_1000],
+        number::trap_set_tls => &[0x41_0000],
+        number::trap_return => &[FRAME],
+        number::sched_yield | number::sched_reboot | number::sched_crash => &[],
+        number::sched_shutdown => &[7],
+        number::io_console_write => &[MESSAGE_GPA, 4],
+        number::io_console_read => &[BUFFER, 3, 0],
+        number::debug_print => &[4, u64::from_le_bytes(*b"abcdefgh"), 0, 0, 0, 0],
+        number::debug_crash_report => &[REPORT],
+        number::debug_trace_mark => &[1, 2],
+        number::debug_echo => &[1, 2, 3, 4, 5, 6],
+        _ => panic!("say here with which arguments {} succeeds", call.name),
+    };
+    assert_eq!(arguments.len(), call.arguments.len(), "{}", call.name);
+    registers(arguments)
+}
+
+/// The argument registers; in those that the call has no use for there is anything.
+pub(super) fn registers(arguments: &[u64]) -> Arguments {
+    let mut registers = [0xdead_beef_dead_beef; ARGUMENTS];
+    registers[..arguments.len()].copy_from_slice(arguments);
+    registers
+}
+
+/// What RAX says to a guest, which no call leaves in doubt.
+pub(super) fn answer(rax: i64) -> Result<u32, Errno> {
+    match u32::try_from(rax) {
+        Ok(value) if value <= MAX_RESULT => Ok(value),
+        _ => match Errno::ALL.iter().find(|errno| errno.to_result() == rax) {
+            Some(&errno) => Err(errno),
+            None => panic!("{rax:#x} is neither a result nor an error of the ABI"),
+        },
+    }
+}
+
+/// All that a call could have changed, but for counters and for what was typed.
+#[derive(PartialEq)]
+pub(super) struct Snapshot {
+    ram: Vec<u8>,
+    private: Vec<u8>,
+    output: Vec<u8>,
+    report: String,
+    action: String,
+}
+
+pub(super) struct World {
+    pub services: Services,
+    pub stats: CallStats,
+    /// Where somebody types.
+    pub input: Arc<InputBuffer>,
+    /// What the last call wants beside its answer.
+    pub action: Option<Action>,
+    /// Whether the host has random numbers to give.
+    pub has_entropy: bool,
+    monitors: Vec<Monitor>,
+    private: Arc<PrivateMemory>,
+    root: u64,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::build(modes()[0], Output::memory(OUTPUT_LIMIT))
+    }
+
+    pub fn in_mode(mode: Mode) -> Self {
+        Self::build(mode, Output::memory(OUTPUT_LIMIT))
+    }
+
+    pub fn with_output(output: Output) -> Self {
+        Self::build(modes()[0], output)
+    }
+
+    fn build(mode: Mode, output: Output) -> Self {
+        let private = Arc::new(PrivateMemory::new(RAM_SIZE, PRIVATE_PAGES).unwrap());
+        let mut tables = PageTables::new(&private).unwrap();
+        let root = tables.root();
+        let code = Monitor::install_code(&private).unwrap();
+        let page = HypercallPage::new(mode);
+        let hypercall_page = private.allocate(1).unwrap();
+        private.write(hypercall_page, page.bytes()).unwrap();
+        let mut monitors = Vec::new();
+        for vcpu in 0..VCPUS {
+            let monitor = Monitor::install(&private, &mut tables, code, vcpu).unwrap();
+            monitor.initialize(mode, &page).unwrap();
+            monitor.initialize_vcpu_page(None, 0).unwrap();
+            monitors.push(monitor);
+        }
+        let input = Arc::<InputBuffer>::default();
+        input.push(TYPED);
+        let world = Self {
+            services: Services {
+                ram: Ram::new(RAM_SIZE).unwrap(),
+                console: Console::with_input(output, Arc::clone(&input)),
+                features: FEATURES,
+                mode,
+                crash_report: Default::default(),
+                trace_limit: Default::default(),
+            },
+            stats: CallStats::default(),
+            input,
+            action: None,
+            has_entropy: true,
+            monitors,
+            private,
+            root,
+        };
+        world.furnish();
+        world
+    }
+
+    fn furnish(&self) {
+        self.put_batch(
+            BATCH,
+            &[(number::core_noop, [].as_slice()); BATCH_COUNT as usize],
+        );
+        let handlers: [_; TRAP_VECTORS] = std::array::from_fn(|vector| TrapHandler {
+            handler: 0x40_0000 + vector as u64 * 0x100,
+            flags: 0,
+        });
+        self.put(TABLE, &handlers);
+        let frame = TrapFrame {
+            rip: 0x40_1234,
+            rsp: 0x50_0000,
+            rax: 0xaaaa,
+            ..Default::default()
+        };
+        self.put(FRAME, &frame);
+        let report = CrashReport {
+            kind: CRASH_TRAP,
+            message_size: MESSAGE.len() as u32,
+            message_gpa: MESSAGE_GPA,
+            frame_valid: 1,
+            frame,
+            ..Default::default()
+        };
+        self.put(REPORT, &report);
+        self.services.ram.write(Gpa(MESSAGE_GPA), MESSAGE).unwrap();
+    }
+
+    /// Carries a call out.
+    pub fn dispatch(&mut self, word: u64, arguments: &Arguments) -> i64 {
+        let mut context = CallContext {
+            services: &self.services,
+            monitor: &self.monitors[CALLER as usize],
+            stats: &mut self.stats,
+            action: None,
+        };
+        let rax = if self.has_entropy {
+            dispatch(&mut context, word, arguments)
+        } else {
+            crate::entropy::while_it_fails(|| dispatch(&mut context, word, arguments))
+        };
+        self.action = context.action;
+        rax
+    }
+
+    pub fn call(&mut self, number: u16, arguments: &[u64]) -> Result<u32, Errno> {
+        let word = CallWord::single(number).encode();
+        answer(self.dispatch(word, &registers(arguments)))
+    }
+
+    /// Puts a structure or an array of them into RAM.
+    pub fn put<T: IntoBytes + Immutable + ?Sized>(&self, gpa: u64, value: &T) {
+        self.services.ram.write(Gpa(gpa), value.as_bytes()).unwrap();
+    }
+
+    pub fn take<T: FromBytes + IntoBytes>(&self, gpa: u64) -> T {
+        self.services.ram.read_struct(Gpa(gpa)).unwrap()
+    }
+
+    pub fn put_batch(&self, gpa: u64, calls: &[(u16, &[u64])]) {
+        for (index, (number, arguments)) in (0..).zip(calls) {
+            let entry = BatchEntry {
+                word: CallWord::single(*number).encode(),
+                arguments: registers(arguments),
+                result: NOT_CARRIED_OUT,
+            };
+            self.put(gpa + index * size_of::<BatchEntry>() as u64, &entry);
+        }
+    }
+
+    /// The result fields of the first `count` elements of a batch; `None`: not carried out.
+    pub fn batch_results(&self, gpa: u64, count: u64) -> Vec<Option<Result<u32, Errno>>> {
+        (0..count)
+            .map(|index| self.take::<BatchEntry>(gpa + index * size_of::<BatchEntry>() as u64))
+            .map(|entry| (entry.result != NOT_CARRIED_OUT).then(|| answer(entry.result)))
+            .collect()
+    }
+
+    pub fn ram(&self) -> Vec<u8> {
+        let mut bytes = vec![0; RAM_SIZE as usize];
+        self.services.ram.read(Gpa(0), &mut bytes).unwrap();
+        bytes
+    }
+
+    /// What the guest wrote to the console.
+    pub fn output(&self) -> Vec<u8> {
+        self.services.console.output().captured()
+    }
+
+    pub fn report(&self) -> String {
+        format!("{:?}", lock(&self.services.crash_report))
+    }
+
+    /// Where the calling vCPU's monitor enters the guest: one address for each vector and, the
+    /// last one, for SYSCALL.
+    pub fn handlers(&self) -> Vec<u64> {
+        let private = self.private();
+        let rip = |frame| word_at(&private, self.handler_offset(frame));
+        (0..BOUNCE_FRAMES).map(rip).collect()
+    }
+
+    /// Where the gates of the calling vCPU's IDT lead to, as offsets in the monitor's code.
+    pub fn gates(&self) -> Vec<u64> {
+        let private = self.private();
+        (0..TRAP_VECTORS)
+            .map(|vector| {
+                let gate = self.offset_of(MONITOR_IDT) + 16 * vector;
+                let (low, high) = (word_at(&private, gate), word_at(&private, gate + 8));
+                let address = low & 0xffff | low >> 48 << 16 | high << 32;
+                address - monitor_window(CALLER)
+            })
+            .collect()
+    }
+
+    /// The private pages of all vCPUs, without what [`Self::handlers`] and [`Self::gates`] tell.
+    pub fn private_but_handlers(&self) -> Vec<u8> {
+        let mut private = self.private();
+        for frame in 0..BOUNCE_FRAMES {
+            let at = self.handler_offset(frame);
+            private[at..at + 8].fill(0);
+        }
+        for vector in 0..TRAP_VECTORS {
+            let at = self.offset_of(MONITOR_IDT) + 16 * vector;
+            for part in [0..2, 6..12] {
+                private[at + part.start..at + part.end].fill(0);
+            }
+        }
+        private
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            ram: self.ram(),
+            private: self.private(),
+            output: self.output(),
+            report: self.report(),
+            action: format!("{:?}", self.action),
+        }
+    }
+
+    fn private(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.private.size() as usize];
+        let start = self.private.start();
+        self.private.read(start, &mut bytes).unwrap();
+        bytes
+    }
+
+    /// The place of a page of the caller's monitor window in the private region.
+    fn offset_of(&self, page: u64) -> usize {
+        let address = monitor_window(CALLER) + page;
+        let gpa = translate(&self.private, self.root, address).unwrap();
+        (gpa - self.private.start()) as usize
+    }
+
+    fn handler_offset(&self, frame: usize) -> usize {
+        self.offset_of(MONITOR_DATA)
+            + offset_of!(MonitorData, bounce)
+            + frame * size_of::<InterruptFrame>()
+            + offset_of!(InterruptFrame, rip)
+    }
+}
+
+/// What the result field of an element holds until the VMM writes it; no result is this.
+const NOT_CARRIED_OUT: i64 = i64::MIN;
+
+fn word_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
+}

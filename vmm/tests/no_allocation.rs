@@ -1,0 +1,199 @@
+//! The way of a hypercall through the dispatcher allocates nothing, so that a call costs the
+//! same whatever the host's memory is like. A program of its own, as it counts allocations.
+#![allow(unsafe_code)]
+
+use paravane::carrier::{Carrier, Gate, Mode, Privilege};
+use paravane::console::Console;
+use paravane::console::output::Output;
+use paravane::hypercall::page::HypercallPage;
+use paravane::hypercall::stats::CallStats;
+use paravane::hypercall::{CallContext, Services, dispatch};
+use paravane::memory::{PrivateMemory, Ram};
+use paravane::monitor::state::Monitor;
+use paravane::paging::PageTables;
+use paravane::vm::FEATURES;
+use pv_abi::Gpa;
+use pv_abi::calls::number;
+use pv_abi::stats::BatchEntry;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fs::OpenOptions;
+use std::mem::size_of;
+use std::sync::{Arc, Mutex};
+use zerocopy::IntoBytes;
+
+/// The system's allocator, which counts.
+struct Counting;
+
+thread_local! {
+    // Of this thread alone: the test harness allocates on its own.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that ends has no counter any more, and nothing that is measured.
+    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+// SAFETY: every method is the system allocator's own, called with the same arguments; to count
+// neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps this method's contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: likewise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: likewise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: likewise.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations `action` makes.
+fn allocations_of(action: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    action();
+    ALLOCATIONS.get() - before
+}
+
+const RAM_SIZE: u64 = 64 << 10;
+const BATCH: u64 = 0x4000;
+const BATCH_COUNT: u64 = 64;
+
+struct World {
+    services: Services,
+    monitor: Monitor,
+    stats: CallStats,
+}
+
+impl World {
+    fn new(output: Output) -> Self {
+        let mode = Mode {
+            privilege: Privilege::Ring3,
+            carrier: Carrier::Pio,
+            gate: Gate::Monitor,
+            syscall_faults: false,
+        };
+        let private = Arc::new(PrivateMemory::new(RAM_SIZE, 16).unwrap());
+        let mut tables = PageTables::new(&private).unwrap();
+        let code = Monitor::install_code(&private).unwrap();
+        let monitor = Monitor::install(&private, &mut tables, code, 0).unwrap();
+        monitor.initialize(mode, &HypercallPage::new(mode)).unwrap();
+        let ram = Ram::new(RAM_SIZE).unwrap();
+        for index in 0..BATCH_COUNT {
+            let entry = BatchEntry {
+                word: number::core_noop.into(),
+                ..Default::default()
+            };
+            let gpa = Gpa(BATCH + index * size_of::<BatchEntry>() as u64);
+            ram.write(gpa, entry.as_bytes()).unwrap();
+        }
+        Self {
+            services: Services {
+                ram,
+                console: Console::new(output),
+                features: FEATURES,
+                mode,
+                crash_report: Default::default(),
+                trace_limit: Default::default(),
+            },
+            monitor,
+            stats: CallStats::default(),
+        }
+    }
+
+    fn in_memory() -> Self {
+        Self::new(Output::Memory {
+            bytes: Mutex::new(Vec::with_capacity(1 << 20)),
+            limit: 1 << 20,
+        })
+    }
+
+    /// Makes a call many times, the first time included: what it answers, and how many
+    /// allocations there were.
+    fn call(&mut self, number: u16, arguments: [u64; 6]) -> (i64, u64) {
+        let mut context = CallContext {
+            services: &self.services,
+            monitor: &self.monitor,
+            stats: &mut self.stats,
+            action: None,
+        };
+        let mut answer = 0;
+        let allocations = allocations_of(|| {
+            for _ in 0..200 {
+                answer = dispatch(&mut context, number.into(), &arguments);
+            }
+        });
+        (answer, allocations)
+    }
+}
+
+#[test]
+fn allocations_are_counted() {
+    assert_ne!(allocations_of(|| drop(Box::new(1))), 0);
+}
+
+#[test]
+fn a_noop_allocates_nothing() {
+    assert_eq!(World::in_memory().call(number::core_noop, [0; 6]), (0, 0));
+}
+
+#[test]
+fn a_call_with_six_arguments_allocates_nothing() {
+    let answer = World::in_memory().call(number::debug_echo, [1, 10, 100, 1000, 10_000, 100_000]);
+    assert_eq!(answer, (654_321, 0));
+}
+
+#[test]
+fn a_call_that_fails_allocates_nothing() {
+    let mut world = World::in_memory();
+    let efault = pv_abi::Errno::EFAULT.to_result();
+    let enosys = pv_abi::Errno::ENOSYS.to_result();
+    assert_eq!(world.call(number::core_features, [1; 6]), (efault, 0));
+    assert_eq!(world.call(u16::MAX, [1; 6]), (enosys, 0));
+}
+
+#[test]
+fn a_batch_allocates_nothing() {
+    let answer = World::in_memory().call(number::core_batch, [BATCH, BATCH_COUNT, 0, 0, 0, 0]);
+    assert_eq!(answer, (BATCH_COUNT as i64, 0));
+}
+
+#[test]
+fn console_output_allocates_nothing() {
+    let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+    for mut world in [World::in_memory(), World::new(Output::File(null))] {
+        assert_eq!(
+            world.call(number::io_console_write, [0, 4096, 0, 0, 0, 0]),
+            (4096, 0)
+        );
+        assert_eq!(
+            world.call(number::debug_print, [40, 1, 2, 3, 4, 5]),
+            (40, 0)
+        );
+    }
+}
+
+#[test]
+fn a_trace_mark_that_nobody_follows_allocates_nothing() {
+    assert_eq!(
+        World::in_memory().call(number::debug_trace_mark, [1, 2, 0, 0, 0, 0]),
+        (0, 0)
+    );
+}
