@@ -89,9 +89,9 @@ fn cargo(root: &Path, target_directory: &Path) -> Result<Output, String> {
             command.env_remove(name);
         }
     }
-    // Set, so that no configuration file's flags for the host reach the guest. Sources have
-    // paths relative to the workspace: in a backtrace they say enough, and the image does not
-    // depend on where it was built.
+    // Set, so that no configuration file's flags for the host reach the guest. Sources get
+    // paths relative to the workspace: in a backtrace they say enough, and an installed program
+    // does not show where it was built.
     let mut remap = OsString::from("--remap-path-prefix=");
     remap.push(root);
     remap.push("/=");

@@ -16,6 +16,8 @@ pub mod exit_code {
     pub const GUEST_CRASH: i32 = 123;
     /// The guest ran longer than it may.
     pub const TIMED_OUT: i32 = 124;
+    /// SIGTERM ended it.
+    pub const TERMINATED: i32 = 143;
 }
 
 /// How long a guest may run in a test that does not say otherwise. Only a defect ends by it.

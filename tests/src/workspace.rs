@@ -16,8 +16,8 @@ pub fn root() -> PathBuf {
 pub fn programs() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
     let directory = this.parent().expect("a program lies in a directory");
-    // Test programs lie one level deeper than others.
-    if directory.ends_with("deps") {
+    // Tests and examples lie one level deeper than programs.
+    if directory.ends_with("deps") || directory.ends_with("examples") {
         directory
             .parent()
             .expect("deps lies in a directory")

@@ -75,7 +75,7 @@ fn say(name: &str, line: &str) {
 
 fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
     let name = lane.lane().name();
-    let mut job = Job::new(workspace::programs().join("paravane-suite"), TIMEOUT);
+    let mut job = Job::new(workspace::programs().join("examples/paravane-suite"), TIMEOUT);
     // One processor, or two that take turns.
     job.args = vec!["--test-threads=1".into(), "--color=never".into()];
     job.files = vec![
@@ -101,7 +101,7 @@ fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
 }
 
 fn hypercall_instructions() -> Result<(), Failed> {
-    let program = workspace::programs().join("paravane-figures");
+    let program = workspace::programs().join("examples/paravane-figures");
     let figures = instructions::in_lane(&program, &mut |line| say("svm-icount", line))?;
     check_instructions(&figures)
 }

@@ -18,6 +18,7 @@ use pv_abi::stats::BatchEntry;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs::OpenOptions;
+use std::hint::black_box;
 use std::mem::size_of;
 use std::sync::{Arc, Mutex};
 use zerocopy::IntoBytes;
@@ -146,7 +147,7 @@ impl World {
 
 #[test]
 fn allocations_are_counted() {
-    assert_ne!(allocations_of(|| drop(Box::new(1))), 0);
+    assert_ne!(allocations_of(|| drop(black_box(Box::new(1)))), 0);
 }
 
 #[test]

@@ -18,9 +18,9 @@ pub fn beyond_guest_ram(runs: usize) -> Result<Spread, String> {
         end(paravane(["run", "--mem", "128M", "--report"]).arg(&path));
         let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
         let report: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        let kib = report["memory"]["vmm_kib"]
+        let kib = report["host_memory"]["vmm_kib"]
             .as_f64()
-            .ok_or("no memory.vmm_kib in the report")?;
+            .ok_or("no host_memory.vmm_kib in the report")?;
         samples.push(kib / 1024.0);
     }
     Ok(Spread::new(samples))

@@ -1,6 +1,6 @@
 //! The figures that the README quotes, and how each is measured.
 //!
-//! `cargo run --release -p paravane-tests --bin paravane-figures` prints them all. None of them
+//! `cargo run --release -p paravane-tests --example paravane-figures` prints them all. None of them
 //! is a test; the one that noise cannot touch, the instructions of a hypercall, is also checked
 //! by `tests/lanes.rs`.
 

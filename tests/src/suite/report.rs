@@ -36,7 +36,7 @@ fn hypercall<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 fn a_report_counts_each_hypercall() {
-    let report = report("noop=1234", &[], 0);
+    let report = report("noop=1234", &["--carrier", "pio"], 0);
     let noop = hypercall(&report, "core_noop");
     assert_eq!(noop["count"], 1234);
     let p50 = noop["p50_ns"].as_u64().expect("a number");

@@ -113,8 +113,8 @@ impl HostModes {
                 return Err(ModeError::NoCarrier { carrier, working });
             }
             Some(carrier) => carrier,
-            // It costs the fewest instructions where that can be counted, and works
-            // everywhere.
+            // By measurement: docs/decisions/0001-carriers.md.
+            None if self.vmcall => Carrier::Vmcall,
             None => Carrier::Pio,
         };
         // SYSCALL to the monitor costs little, and where CPL 0 is interpreted an exit from

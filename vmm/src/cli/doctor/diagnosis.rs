@@ -194,6 +194,11 @@ impl Diagnosis {
                 true => format!("{}, auto", cost.way),
                 false => cost.way.clone(),
             };
+            if cost.samples == 0 {
+                let problem = cost.problem.as_deref().unwrap_or("nothing was measured");
+                writeln!(f, "  {way:<38} not measured: {problem}")?;
+                continue;
+            }
             writeln!(
                 f,
                 "  {way:<38} {:>12} {:>12} {:>12} {:>8}",

@@ -82,9 +82,7 @@ pub fn choose(modes: &HostModes) -> Result<Choice, Failure> {
     };
     let carrier = match mode.carrier {
         Carrier::Vmcall | Carrier::Vmmcall => "the CPU's own hypercall instruction reaches the VMM",
-        Carrier::Pio => {
-            "port I/O works everywhere, and costs the fewest instructions where those can be counted"
-        }
+        Carrier::Pio => "port I/O works everywhere, and costs less than VMMCALL",
     };
     let gate = match (mode.gate, mode.calls_by_monitor()) {
         (Gate::Monitor, _) => {

@@ -6,6 +6,7 @@ use crate::cli::exit_code::{Failure, Status, notice};
 use paravane::console::escape;
 use paravane::console::stdin::{Command, Source, StdinReader};
 use paravane::console::terminal::RawTerminal;
+use std::fs;
 use std::future::pending;
 use std::io;
 use std::os::fd::AsFd;
@@ -148,30 +149,69 @@ impl Keyboard {
     }
 }
 
-/// The signals that end a VM.
+/// The signals that end a VM: those that this process was not started to ignore, as nohup
+/// does it.
 struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    terminate: Signal,
+    hangup: Option<Signal>,
+    interrupt: Option<Signal>,
+    quit: Option<Signal>,
+    terminate: Option<Signal>,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
+        let ignored = ignored_signals();
+        let unless_ignored = |kind: SignalKind| {
+            let bit = 1u64 << (kind.as_raw_value() - 1);
+            (ignored & bit == 0).then(|| signal(kind)).transpose()
+        };
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            terminate: signal(SignalKind::terminate())?,
+            hangup: unless_ignored(SignalKind::hangup())?,
+            interrupt: unless_ignored(SignalKind::interrupt())?,
+            quit: unless_ignored(SignalKind::quit())?,
+            terminate: unless_ignored(SignalKind::terminate())?,
         })
     }
 
     async fn next(&mut self) -> StopCause {
         tokio::select! {
-            _ = self.hangup.recv() => StopCause::Hangup,
-            _ = self.interrupt.recv() => StopCause::Interrupt,
-            _ = self.quit.recv() => StopCause::Quit,
-            _ = self.terminate.recv() => StopCause::Terminate,
+            () = received(&mut self.hangup) => StopCause::Hangup,
+            () = received(&mut self.interrupt) => StopCause::Interrupt,
+            () = received(&mut self.quit) => StopCause::Quit,
+            () = received(&mut self.terminate) => StopCause::Terminate,
         }
+    }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => pending().await,
+    }
+}
+
+/// The signals that this process ignores, signal 1 as bit 0 (proc(5), SigIgn). None where
+/// /proc does not say.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_known() {
+        // A Rust program ignores SIGPIPE, and nothing else of its own accord.
+        let bit = |signal: i32| 1u64 << (signal - 1);
+        assert_ne!(ignored_signals() & bit(libc::SIGPIPE), 0);
+        assert_eq!(ignored_signals() & bit(libc::SIGSEGV), 0);
     }
 }

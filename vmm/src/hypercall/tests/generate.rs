@@ -19,7 +19,8 @@ use std::fmt;
 use std::mem::size_of;
 use std::sync::LazyLock;
 
-/// Structures lie at multiples of this in RAM, and addresses in registers point there.
+/// Structures lie at multiples of this in RAM, and addresses in registers point there: batches
+/// at every fourth one, and so on with what else there is in [`Plant`].
 const SITE: u64 = 0x4000;
 const SITES: u64 = RAM_SIZE / SITE;
 
@@ -44,7 +45,6 @@ impl fmt::Debug for Call {
 /// What is planted at a site.
 #[derive(Clone, Debug)]
 pub(super) enum Plant {
-    Nothing,
     Batch(Vec<Call>),
     Table(Vec<(u64, u64)>),
     Report(Box<CrashReport>),
@@ -54,7 +54,6 @@ pub(super) enum Plant {
 impl Plant {
     pub fn put(&self, world: &World, gpa: u64) {
         match self {
-            Self::Nothing => {}
             Self::Batch(calls) => {
                 for (index, call) in (0..).zip(calls) {
                     let entry = BatchEntry {
@@ -134,6 +133,20 @@ fn gpa() -> BoxedStrategy<u64> {
     prop_oneof![12 => near_a_site, 3 => near_the_end, 2 => nowhere, 1 => any::<u64>()].boxed()
 }
 
+/// Where there is what a call takes.
+fn site_for(call: &CallSpec) -> BoxedStrategy<u64> {
+    let kind = match call.number {
+        number::core_batch => 0,
+        number::trap_set_table => 1,
+        number::debug_crash_report => 2,
+        number::trap_return => 3,
+        _ => return (0..SITES).prop_map(|site| site * SITE).boxed(),
+    };
+    (0..SITES / 4)
+        .prop_map(move |four| (4 * four + kind) * SITE)
+        .boxed()
+}
+
 /// A count, a size, flags or a code, and much that is none.
 fn small() -> BoxedStrategy<u64> {
     let limits = select(vec![
@@ -169,9 +182,10 @@ fn fitting(call: &CallSpec) -> impl Strategy<Value = Arguments> + use<> {
     let mut registers: Vec<_> = call
         .arguments
         .iter()
-        .map(|argument| match argument.rust_type {
-            "Gpa" => gpa(),
-            "u32" => small(),
+        .map(|argument| match (argument.rust_type, argument.name) {
+            ("Gpa", _) => prop_oneof![1 => site_for(call), 1 => gpa()].boxed(),
+            ("u32", "flags") => prop_oneof![4 => 0u64..2, 1 => small()].boxed(),
+            ("u32", _) => small(),
             _ => address(),
         })
         .collect();
@@ -254,22 +268,22 @@ fn report() -> impl Strategy<Value = Plant> {
     )
 }
 
-pub(super) fn memory() -> impl Strategy<Value = Memory> {
-    let plant = prop_oneof![
-        1 => Just(Plant::Nothing),
-        1 => batch(0..8),
-        1 => table(),
-        1 => report(),
-        1 => (address(), address()).prop_map(|(rip, rsp)| Plant::Frame { rip, rsp }),
-    ];
-    vec(plant, SITES as usize).prop_map(Memory)
+fn frame() -> impl Strategy<Value = Plant> {
+    (address(), address()).prop_map(|(rip, rsp)| Plant::Frame { rip, rsp })
 }
 
-/// Memory with a batch at site 0 that has as many elements as a batch may have.
+pub(super) fn memory() -> impl Strategy<Value = Memory> {
+    let four = (batch(0..8), table(), report(), frame());
+    vec(four, SITES as usize / 4).prop_map(|plants| {
+        let plants = plants.into_iter();
+        Memory(plants.flat_map(|(a, b, c, d)| [a, b, c, d]).collect())
+    })
+}
+
+/// Memory with a batch at its start that has as many elements as a batch may have.
 pub(super) fn memory_with_a_long_batch() -> impl Strategy<Value = Memory> {
     (memory(), batch(512..513)).prop_map(|(mut memory, batch)| {
-        // It is longer than a site.
-        memory.0[1] = Plant::Nothing;
+        // It is two sites long: a few elements in its middle are a trap table.
         memory.0[0] = batch;
         memory
     })
