@@ -103,7 +103,7 @@ typedef uint64_t pv_gpa_t;
  * interrupt return frame (RIP, CS, RFLAGS, RSP, SS, each 8 bytes) whose CS and SS are those
  * of the trap. It needs no exit. It starts with ENDBR64.
  */
-#define PV_TRAP_RETURN_OFFSET UINT64_C(0x40)
+#define PV_TRAP_RETURN_OFFSET UINT64_C(0x80)
 /* Largest value that a call returns in RAX. */
 #define PV_MAX_RESULT 0x7fffffff
 /* Number of argument registers: RDI, RSI, RDX, R10, R8, R9. */
@@ -210,7 +210,7 @@ PV_PIN_OFFSET(pv_image_note, name, 48);
 /* `pv_start_info.magic`: the ASCII bytes `PARAVANE`. */
 #define PV_START_INFO_MAGIC UINT64_C(0x454e415641524150)
 /* Most regions that `pv_start_info.memory_map` holds. */
-#define PV_MEMORY_MAP_REGIONS 48
+#define PV_MEMORY_MAP_REGIONS 120
 /* Longest command line, in bytes, without the terminating NUL. */
 #define PV_COMMAND_LINE_MAX 2047
 /* `pv_memory_region.kind`: RAM that the guest may use as it likes. */
@@ -303,7 +303,7 @@ struct pv_start_info {
     /* The ranges of RAM. */
     struct pv_memory_region memory_map[PV_MEMORY_MAP_REGIONS];
 };
-PV_PIN_SIZE(pv_start_info, 1704);
+PV_PIN_SIZE(pv_start_info, 4008);
 PV_PIN_OFFSET(pv_start_info, magic, 0);
 PV_PIN_OFFSET(pv_start_info, abi_major, 8);
 PV_PIN_OFFSET(pv_start_info, abi_minor, 10);
@@ -582,8 +582,11 @@ struct pv_vcpu_page {
      * registers that a trap handler needs before it has a stack.
      */
     uint64_t guest[8];
-    /* Zero. */
-    uint64_t reserved3[8];
+    /*
+     * Hypercall page: the call word and the arguments of the call under way, then zero.
+     * They are its own way to the VMM; a guest leaves them alone.
+     */
+    uint64_t call[8];
     /* CPU and monitor: the trap that is being delivered. */
     struct pv_trap_state trap;
 };
@@ -601,7 +604,7 @@ PV_PIN_OFFSET(pv_vcpu_page, boot_stack_size, 136);
 PV_PIN_OFFSET(pv_vcpu_page, trap_stack_top, 144);
 PV_PIN_OFFSET(pv_vcpu_page, trap_stack_size, 152);
 PV_PIN_OFFSET(pv_vcpu_page, guest, 160);
-PV_PIN_OFFSET(pv_vcpu_page, reserved3, 224);
+PV_PIN_OFFSET(pv_vcpu_page, call, 224);
 PV_PIN_OFFSET(pv_vcpu_page, trap, 288);
 
 /* What `core_stats` and `core_batch` exchange through memory. */

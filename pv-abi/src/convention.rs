@@ -18,7 +18,7 @@ pub const CALL_ENTRY_OFFSET: u64 = 0;
 /// Offset of the trap-return entry in the hypercall page: a guest jumps to it with RSP
 /// at an interrupt return frame (RIP, CS, RFLAGS, RSP, SS, each 8 bytes) whose CS and SS
 /// are those of the trap. It needs no exit. It starts with ENDBR64.
-pub const TRAP_RETURN_OFFSET: u64 = 0x40;
+pub const TRAP_RETURN_OFFSET: u64 = 0x80;
 
 /// Largest value that a call returns in RAX.
 pub const MAX_RESULT: u32 = i32::MAX as u32;

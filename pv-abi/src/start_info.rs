@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const START_INFO_MAGIC: u64 = u64::from_le_bytes(*b"PARAVANE");
 
 /// Most regions that [`StartInfo::memory_map`] holds.
-pub const MEMORY_MAP_REGIONS: usize = 48;
+pub const MEMORY_MAP_REGIONS: usize = 120;
 
 /// Longest command line, in bytes, without the terminating NUL.
 pub const COMMAND_LINE_MAX: usize = 2047;
@@ -101,7 +101,7 @@ pub struct StartInfo {
 }
 
 pin_layout!(MemoryRegion, size 32 { gpa @ 0, size @ 8, address @ 16, kind @ 24, rights @ 28 });
-pin_layout!(StartInfo, size 1704 {
+pin_layout!(StartInfo, size 4008 {
     magic @ 0,
     abi_major @ 8,
     abi_minor @ 10,

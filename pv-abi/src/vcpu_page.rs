@@ -63,8 +63,9 @@ pub struct VcpuPage {
     /// Guest: eight words that the VMM never touches, for per-vCPU pointers and for the
     /// registers that a trap handler needs before it has a stack.
     pub guest: [u64; 8],
-    /// Zero.
-    pub reserved3: [u64; 8],
+    /// Hypercall page: the call word and the arguments of the call under way, then zero. They
+    /// are its own way to the VMM; a guest leaves them alone.
+    pub call: [u64; 8],
     /// CPU and monitor: the trap that is being delivered.
     pub trap: TrapState,
 }
@@ -88,5 +89,6 @@ pin_layout!(VcpuPage, size 400 {
     trap_stack_top @ 144,
     trap_stack_size @ 152,
     guest @ 160,
+    call @ 224,
     trap @ 288,
 });

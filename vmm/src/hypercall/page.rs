@@ -4,7 +4,9 @@ use crate::carrier::{Carrier, Mode};
 use crate::layout::HYPERCALL_PAGE;
 use crate::ports;
 use pv_abi::address_space::PAGE_SIZE;
-use pv_abi::convention::{CALL_ENTRY_OFFSET, TRAP_RETURN_OFFSET};
+use pv_abi::convention::{ARGUMENTS, CALL_ENTRY_OFFSET, TRAP_RETURN_OFFSET};
+use pv_abi::vcpu_page::VcpuPage;
+use std::mem::offset_of;
 
 const ENDBR64: &[u8] = &[0xf3, 0x0f, 0x1e, 0xfa];
 const SYSCALL: &[u8] = &[0x0f, 0x05];
@@ -15,12 +17,40 @@ const RET: &[u8] = &[0xc3];
 const IRETQ: &[u8] = &[0x48, 0xcf];
 const VMCALL: &[u8] = &[0x0f, 0x01, 0xc1];
 const VMMCALL: &[u8] = &[0x0f, 0x01, 0xd9];
-// push rbx; mov r11, rax; xor ebx, ebx; mov ecx, 1; mov eax, 12 (KVM_HC_MAP_GPA_RANGE).
-const MAP_GPA_RANGE: &[u8] = &[
-    0x53, 0x49, 0x89, 0xc3, 0x31, 0xdb, 0xb9, 1, 0, 0, 0, 0xb8, 12, 0, 0, 0,
-];
+// push rbx; xor ebx, ebx; mov ecx, 1; mov eax, 12 (KVM_HC_MAP_GPA_RANGE).
+const MAP_GPA_RANGE: &[u8] = &[0x53, 0x31, 0xdb, 0xb9, 1, 0, 0, 0, 0xb8, 12, 0, 0, 0];
 const POP_RBX: &[u8] = &[0x5b];
 const INT3: u8 = 0xcc;
+
+/// `mov gs:[call], register` for the call word and each argument, into the vCPU page, from
+/// where the VMM takes them (vcpu/call_area.rs).
+///
+/// Until the carrier, nothing is changed that a second run from the entry would not set
+/// again: whoever interrupts the page here can have it start over.
+fn store_call() -> Vec<u8> {
+    // RAX, RDI, RSI, RDX, R10, R8, R9: whether REX.R is needed, and ModRM.reg.
+    const REGISTERS: [(bool, u8); 1 + ARGUMENTS] = [
+        (false, 0),
+        (false, 7),
+        (false, 6),
+        (false, 2),
+        (true, 2),
+        (true, 0),
+        (true, 1),
+    ];
+    const CALL: u32 = offset_of!(VcpuPage, call) as u32;
+    REGISTERS
+        .iter()
+        .zip((CALL..).step_by(8))
+        .flat_map(|(&(extended, register), displacement)| {
+            let rex = if extended { 0x4c } else { 0x48 };
+            // ModRM and SIB of an absolute 32-bit displacement.
+            let mut code = vec![0x65, rex, 0x89, 0x04 | register << 3, 0x25];
+            code.extend(displacement.to_le_bytes());
+            code
+        })
+        .collect()
+}
 
 /// The bytes of a hypercall page.
 #[derive(Debug)]
@@ -33,6 +63,7 @@ impl HypercallPage {
     /// The page for guests that run and call this way.
     pub fn new(mode: Mode) -> Self {
         let mut call = ENDBR64.to_vec();
+        call.extend(store_call());
         // Where nothing enters the monitor by SYSCALL, no SYSCALL is a hypercall's.
         let mut syscall_return = 0;
         if mode.calls_by_monitor() {

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// Most loadable segments of an image. The rest of the start-info page's memory map is for
 /// stacks, the initrd and the free ranges between.
-pub const SEGMENTS_MAX: usize = 40;
+pub const SEGMENTS_MAX: usize = 24;
 
 const _: () = assert!(SEGMENTS_MAX < pv_abi::start_info::MEMORY_MAP_REGIONS);
 

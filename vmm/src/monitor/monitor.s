@@ -135,10 +135,9 @@ syscall_entry pio
     in eax, PORT_HYPERCALL
     iretq
 
-# KVM_HC_MAP_GPA_RANGE (12): RBX page-aligned, RCX not zero, RDX any. The call word goes to
-# R11, which a call may clobber; RBX is kept below the return frame.
+# KVM_HC_MAP_GPA_RANGE (12): RBX page-aligned, RCX not zero, RDX any. RBX is kept below the
+# return frame.
 syscall_entry vmcall
-    mov r11, rax
     push rbx
     xor ebx, ebx
     mov ecx, 1
@@ -148,7 +147,6 @@ syscall_entry vmcall
     iretq
 
 syscall_entry vmmcall
-    mov r11, rax
     push rbx
     xor ebx, ebx
     mov ecx, 1

@@ -121,6 +121,12 @@ impl Monitor {
         self.memory.write_struct(self.vcpu_page, &page)
     }
 
+    /// Where this process has `VcpuPage::call`, as long as this monitor lives.
+    pub fn call_area(&self) -> *const u64 {
+        let offset = self.vcpu_page - self.memory.start() + offset_of!(VcpuPage, call) as u64;
+        (self.memory.host_address() + offset) as *const u64
+    }
+
     /// Base address of the GDT.
     pub fn gdt_base(&self) -> u64 {
         self.data_address(offset_of!(MonitorData, gdt))

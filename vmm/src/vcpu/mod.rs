@@ -1,11 +1,12 @@
 //! A vCPU: the loop around KVM_RUN.
 //!
-//! A hypercall costs one system call, the KVM_RUN itself: the registers come with the exit
-//! (KVM_CAP_SYNC_REGS), and the result goes back with the next KVM_RUN as the value that IN
-//! read or that the KVM hypercall returned. Nothing on that path allocates, formats or takes
+//! A hypercall costs one system call, the KVM_RUN itself: the hypercall page leaves the call in
+//! the vCPU page, and the result goes back with the next KVM_RUN as the value that IN read or
+//! that the KVM hypercall returned. Nothing on that path allocates, formats or takes
 //! a lock that another VM can hold.
 #![allow(unsafe_code)]
 
+pub mod call_area;
 pub mod exit;
 pub mod kick;
 pub mod registers;
@@ -17,6 +18,7 @@ use crate::hypercall::{Action, CallContext, Services, dispatch};
 use crate::memory::MemoryError;
 use crate::monitor::code::Entry;
 use crate::monitor::state::Monitor;
+use call_area::CallArea;
 use exit::{ExitReason, FatalExit};
 use kick::Kicker;
 use kvm_bindings::{kvm_regs, kvm_sregs};
@@ -84,6 +86,7 @@ pub struct CrashState {
 #[derive(Debug)]
 pub struct Vcpu {
     page: RunPage,
+    call: CallArea,
     fd: VcpuFd,
     mode: Mode,
     monitor: Monitor,
@@ -96,8 +99,11 @@ impl Vcpu {
     pub fn new(mut fd: VcpuFd, mode: Mode, monitor: Monitor) -> Self {
         // SAFETY: both go into the same struct, and `fd` is dropped with it.
         let page = unsafe { RunPage::new(&mut fd) };
+        // SAFETY: `monitor` goes into the same struct, and keeps its pages mapped.
+        let call = unsafe { CallArea::new(monitor.call_area()) };
         Self {
             page,
+            call,
             fd,
             mode,
             monitor,
@@ -133,7 +139,7 @@ impl Vcpu {
                     None => continue,
                 },
             };
-            let (word, arguments) = self.page.call(carried);
+            let (word, arguments) = (self.call.call_word(), self.call.arguments());
             let mut context = CallContext {
                 services,
                 monitor: &self.monitor,

@@ -6,11 +6,10 @@
 #![allow(unsafe_code)]
 
 use super::exit::FatalExit;
-use crate::hypercall::Arguments;
 use crate::ports;
 use kvm_bindings::{
     KVM_EXIT_FAIL_ENTRY, KVM_EXIT_HLT, KVM_EXIT_HYPERCALL, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO,
-    KVM_EXIT_IO_OUT, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, KVM_SYNC_X86_REGS, kvm_run,
+    KVM_EXIT_IO_OUT, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, kvm_run,
 };
 use kvm_ioctls::VcpuFd;
 use std::io;
@@ -47,17 +46,15 @@ pub struct RunPage {
 unsafe impl Send for RunPage {}
 
 impl RunPage {
-    /// The run page of `vcpu`, whose registers come with every exit from now on.
+    /// The run page of `vcpu`.
     ///
     /// # Safety
     ///
     /// It must not be used after `vcpu` is dropped.
     pub unsafe fn new(vcpu: &mut VcpuFd) -> Self {
         let fd = vcpu.as_raw_fd();
-        let run = vcpu.get_kvm_run();
-        run.kvm_valid_regs |= u64::from(KVM_SYNC_X86_REGS);
         Self {
-            run: NonNull::from(run),
+            run: NonNull::from(vcpu.get_kvm_run()),
             fd,
         }
     }
@@ -88,28 +85,6 @@ impl RunPage {
             }
         };
         Ok(carried)
-    }
-
-    /// The call word and the arguments of the hypercall that the vCPU has exited for.
-    #[inline]
-    pub fn call(&self, carried: Carried) -> (u64, Arguments) {
-        // SAFETY: the page is mapped, and the kernel has written the registers, because
-        // `new` asked for them.
-        let registers = unsafe { &(*self.run.as_ptr()).s.regs.regs };
-        let word = match carried {
-            Carried::ByPort => registers.rax,
-            // RAX holds KVM's own call number (hypercall/page.rs).
-            Carried::ByHypercall => registers.r11,
-        };
-        let arguments = [
-            registers.rdi,
-            registers.rsi,
-            registers.rdx,
-            registers.r10,
-            registers.r8,
-            registers.r9,
-        ];
-        (word, arguments)
     }
 
     /// Answers the hypercall that the vCPU has exited for. The guest sees the answer when the

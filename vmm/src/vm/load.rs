@@ -4,9 +4,9 @@
 use super::machine::Machine;
 use crate::carrier::{Mode, Privilege};
 use crate::hypercall::page::HypercallPage;
-use crate::image::{Image, Segment};
+use crate::image::{Image, SEGMENTS_MAX, Segment};
 use crate::layout::{
-    COMMAND_LINE, HYPERCALL_PAGE, START_INFO, TRAP_STACK_SIZE, VCPU_PAGES, vcpu_page,
+    COMMAND_LINE, HYPERCALL_PAGE, MAX_VCPUS, START_INFO, TRAP_STACK_SIZE, VCPU_PAGES, vcpu_page,
 };
 use crate::memory::MemoryError;
 use crate::paging::{Access, LARGE_PAGE_SIZE, Mapping, Owner};
@@ -379,6 +379,12 @@ fn map_shared(
 // The stacks of a vCPU share a stride: trap stack, guard pages, boot stack.
 const _: () = assert!(pv_abi::image_note::STACK_SIZE_MAX < STACKS_STRIDE / 8);
 const _: () = assert!(LINEAR_MAP_BASE.is_multiple_of(LARGE_PAGE_SIZE));
+// Each segment can have a free range before it; the stacks of all vCPUs adjoin, and so do boot
+// stack and initrd, with one more free range.
+const _: () = assert!(
+    2 * SEGMENTS_MAX + MAX_VCPUS as usize + 4 <= MEMORY_MAP_REGIONS,
+    "the map has room"
+);
 
 #[cfg(test)]
 mod tests {

@@ -18,11 +18,6 @@ pub struct Capability {
 const MATTER: &[(u64, &str, &str)] = &[
     (3, "KVM_CAP_USER_MEMORY", "guest memory; required"),
     (136, "KVM_CAP_IMMEDIATE_EXIT", "stopping a vCPU; required"),
-    (
-        74,
-        "KVM_CAP_SYNC_REGS",
-        "registers travel with the exit; required",
-    ),
     (61, "KVM_CAP_GET_TSC_KHZ", "the guest's clock; required"),
     (
         201,
@@ -67,7 +62,6 @@ mod tests {
         let numbers = [
             Cap::UserMemory as u64,
             Cap::ImmediateExit as u64,
-            Cap::SyncRegs as u64,
             Cap::GetTscKhz as u64,
             u64::from(kvm_bindings::KVM_CAP_EXIT_HYPERCALL),
             u64::from(kvm_bindings::KVM_CAP_DISABLE_QUIRKS2),
