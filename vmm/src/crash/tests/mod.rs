@@ -147,7 +147,11 @@ fn compile(source: &Path, program: &Path, options: &[&str]) {
     ]);
     command.arg("-Csymbol-mangling-version=v0");
     command.args(LINK.map(|argument| format!("-Clink-arg={argument}")));
-    command.args(options).arg("-o").arg(program).arg(source);
+    // The debug data name the file relative to where the compiler ran, as cargo's do.
+    let directory = source.parent().expect("a file lies in a directory");
+    command.current_dir(directory);
+    let name = source.file_name().expect("a file has a name");
+    command.args(options).arg("-o").arg(program).arg(name);
     let output = command.output().expect("rustc starts");
     assert!(
         output.status.success(),

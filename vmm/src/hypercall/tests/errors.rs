@@ -34,7 +34,14 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
             fresh(&[&[BATCH, 0, 0], &[BATCH, 1, 2], &[BATCH, 1, 1 << 31]])
         }
 
-        (number::core_entropy, EFAULT) => bad_buffers(256, |gpa| vec![gpa, 256]),
+        (number::core_entropy, EFAULT) => [
+            bad_buffers(256, |gpa| vec![gpa, 256]),
+            // An empty buffer has an address too.
+            fresh(&[&[RAM_SIZE + 1, 0], &[u64::MAX, 0]]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         (number::core_entropy, E2BIG) => fresh(&[&[BUFFER, 257], &[BUFFER, u32::MAX.into()]]),
         (number::core_entropy, EIO) => {
             let mut provocations = fresh(&[&[BUFFER, 16]]);
@@ -84,7 +91,7 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
             bad_buffers(1, |gpa| vec![gpa, 1]),
             bad_buffers(5000, |gpa| vec![gpa, 5000]),
             // All of the buffer counts, not only what would be written.
-            fresh(&[&[BUFFER, u32::MAX.into()]]),
+            fresh(&[&[BUFFER, u32::MAX.into()], &[RAM_SIZE + 1, 0]]),
         ]
         .into_iter()
         .flatten()
@@ -94,7 +101,7 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
         (number::io_console_read, EFAULT) => [
             bad_buffers(1, |gpa| vec![gpa, 1, 0]),
             bad_buffers(5000, |gpa| vec![gpa, 5000, 0]),
-            fresh(&[&[BUFFER, u32::MAX.into(), 0]]),
+            fresh(&[&[BUFFER, u32::MAX.into(), 0], &[RAM_SIZE + 1, 0, 0]]),
         ]
         .into_iter()
         .flatten()
@@ -189,7 +196,7 @@ fn fresh(arguments: &[&[u64]]) -> Vec<Provocation> {
 /// Addresses at which there is no structure of `size` bytes.
 fn bad_structs(size: usize, arguments: impl Fn(u64) -> Vec<u64>) -> Vec<Provocation> {
     let unaligned = [1, 4, BUFFER + 7];
-    let aligned_in_ram = |gpa: &u64| gpa % 8 == 0 && *gpa <= RAM_SIZE - size as u64;
+    let aligned_in_ram = |gpa: &u64| gpa.is_multiple_of(8) && *gpa <= RAM_SIZE - size as u64;
     let mut addresses = bad_addresses(size as u64);
     addresses.push(RAM_SIZE - size as u64 + 8);
     addresses.extend(unaligned);

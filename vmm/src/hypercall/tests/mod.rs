@@ -9,6 +9,7 @@ mod errors;
 mod generate;
 mod hostile;
 mod model;
+mod race;
 mod sched;
 mod trap;
 mod world;

@@ -235,7 +235,7 @@ impl Model {
     }
 
     fn check_structs<T>(&self, gpa: u64, count: u64) -> Result<(), Errno> {
-        if gpa % 8 != 0 {
+        if !gpa.is_multiple_of(8) {
             return Err(EFAULT);
         }
         self.check(gpa, count * size_of::<T>() as u64)

@@ -124,7 +124,7 @@ pub(super) struct Snapshot {
 }
 
 pub(super) struct World {
-    pub services: Services,
+    pub services: Arc<Services>,
     pub stats: CallStats,
     /// Where somebody types.
     pub input: Arc<InputBuffer>,
@@ -168,14 +168,14 @@ impl World {
         let input = Arc::<InputBuffer>::default();
         input.push(TYPED);
         let world = Self {
-            services: Services {
+            services: Arc::new(Services {
                 ram: Ram::new(RAM_SIZE).unwrap(),
                 console: Console::with_input(output, Arc::clone(&input)),
                 features: FEATURES,
                 mode,
                 crash_report: Default::default(),
                 trace_limit: Default::default(),
-            },
+            }),
             stats: CallStats::default(),
             input,
             action: None,

@@ -158,7 +158,7 @@ fn an_image_of_too_few_or_too_many_segments_is_refused() {
     accepted_after(with_pages(SEGMENTS_MAX as u64 - 3));
     assert_eq!(
         refusal_after(with_pages(SEGMENTS_MAX as u64 - 2)),
-        "the image has 41 loadable segments; it may have at most 40"
+        "the image has 25 loadable segments; it may have at most 24"
     );
 }
 
