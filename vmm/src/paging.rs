@@ -161,11 +161,11 @@ pub fn translate(memory: &PrivateMemory, root: u64, address: u64) -> Option<u64>
             return None;
         }
         if level == 1 && entry & LARGE != 0 {
-            return Some(entry & ADDRESS & !(LARGE_PAGE_SIZE - 1) | address % LARGE_PAGE_SIZE);
+            return Some((entry & ADDRESS & !(LARGE_PAGE_SIZE - 1)) | (address % LARGE_PAGE_SIZE));
         }
         table = entry & ADDRESS;
     }
-    Some(table | address % PAGE_SIZE)
+    Some(table | (address % PAGE_SIZE))
 }
 
 /// How many table pages an address space needs at most for `ranges` separate ranges of

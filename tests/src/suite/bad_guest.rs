@@ -1,9 +1,10 @@
 //! Hostile calls of a running guest get an error each, and the guest goes on.
 
+use super::InMode;
 use crate::modes::Mode;
 use crate::program::guest;
 
-pub(super) const IN_EVERY_MODE: &[(&str, fn(Mode))] =
+pub(super) const IN_EVERY_MODE: &[InMode] =
     &[("hostile_calls_are_refused", hostile_calls_are_refused)];
 
 /// What the guest kernel's `hostile` prints that is no refusal: a batch answers how many

@@ -1,10 +1,11 @@
 //! Guests boot, test themselves, and end with their own exit code.
 
+use super::{InMode, Once};
 use crate::guests;
 use crate::modes::Mode;
 use crate::program::{end, guest, paravane};
 
-pub(super) const IN_EVERY_MODE: &[(&str, fn(Mode))] = &[
+pub(super) const IN_EVERY_MODE: &[InMode] = &[
     ("self_tests_pass", self_tests_pass),
     ("the_exit_code_is_the_guests", the_exit_code_is_the_guests),
     ("the_example_boots", the_example_boots),
@@ -12,7 +13,7 @@ pub(super) const IN_EVERY_MODE: &[(&str, fn(Mode))] = &[
     ("several_vcpus_are_there", several_vcpus_are_there),
 ];
 
-pub(super) const ONCE: &[(&str, fn())] = &[
+pub(super) const ONCE: &[Once] = &[
     ("an_initrd_reaches_the_guest", an_initrd_reaches_the_guest),
     (
         "doctor_tells_the_default_mode",

@@ -1,11 +1,12 @@
 //! The console: bytes in, bytes out, and nothing that a guest prints fills the host's memory.
 
+use super::Once;
 use crate::program::{end_with_input, exit_code, guest, guest_command};
 use std::fmt::Write as _;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-pub(super) const ONCE: &[(&str, fn())] = &[
+pub(super) const ONCE: &[Once] = &[
     ("what_goes_in_comes_out", what_goes_in_comes_out),
     ("the_shell_answers", the_shell_answers),
     (

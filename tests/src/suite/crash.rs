@@ -1,9 +1,10 @@
 //! A crash is readable: cause, registers, a backtrace with names, and what to do next.
 
+use super::InMode;
 use crate::modes::Mode;
 use crate::program::{Ended, exit_code, guest};
 
-pub(super) const IN_EVERY_MODE: &[(&str, fn(Mode))] = &[
+pub(super) const IN_EVERY_MODE: &[InMode] = &[
     ("a_panic_shows_where", a_panic_shows_where),
     (
         "a_jump_to_null_shows_who_jumped",

@@ -1,8 +1,9 @@
 //! What a guest may not have, and when it must end.
 
+use super::Once;
 use crate::program::{end, exit_code, guest, paravane};
 
-pub(super) const ONCE: &[(&str, fn())] = &[
+pub(super) const ONCE: &[Once] = &[
     ("an_endless_loop_ends_in_time", an_endless_loop_ends_in_time),
     (
         "an_endless_flood_ends_in_time",

@@ -10,8 +10,11 @@ mod report;
 use crate::modes::{self, Mode};
 use libtest_mimic::Trial;
 
-/// A test that is run in every mode of the KVM at hand.
-type InMode = fn(Mode);
+/// A test that is run in every mode of the KVM at hand, with its name.
+type InMode = (&'static str, fn(Mode));
+
+/// A test that is run once, with its name.
+type Once = (&'static str, fn());
 
 /// Every test, each mode's under its name.
 pub fn trials() -> Vec<Trial> {
@@ -34,7 +37,7 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-fn in_every_mode() -> Vec<(&'static str, InMode)> {
+fn in_every_mode() -> Vec<InMode> {
     [
         boot::IN_EVERY_MODE,
         crash::IN_EVERY_MODE,
@@ -43,6 +46,6 @@ fn in_every_mode() -> Vec<(&'static str, InMode)> {
     .concat()
 }
 
-fn once() -> Vec<(&'static str, fn())> {
+fn once() -> Vec<Once> {
     [boot::ONCE, console::ONCE, limits::ONCE, report::ONCE].concat()
 }

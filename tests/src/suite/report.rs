@@ -1,9 +1,10 @@
 //! The report: what a run did, for machines.
 
+use super::Once;
 use crate::program::{exit_code, guest};
 use serde_json::Value;
 
-pub(super) const ONCE: &[(&str, fn())] = &[
+pub(super) const ONCE: &[Once] = &[
     (
         "a_report_counts_each_hypercall",
         a_report_counts_each_hypercall,

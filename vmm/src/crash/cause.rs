@@ -3,7 +3,7 @@
 use super::registers::CrashRegisters;
 use crate::hypercall::GuestReport;
 use crate::image::Image;
-use crate::layout::{COMMAND_LINE, HYPERCALL_PAGE, MAX_VCPUS, START_INFO, VCPU_PAGES};
+use crate::layout::{HYPERCALL_PAGE, MAX_VCPUS, START_INFO, VCPU_PAGES};
 use crate::vcpu::CrashState;
 use crate::vcpu::exit::FatalExit;
 use pv_abi::address_space::{
@@ -199,10 +199,8 @@ fn place(image: &Image, address: u64) -> Place {
         ..IMAGE_LOWEST => Place::Null,
         LOWER_HALF_END.. => Place::NotCanonical,
         MONITOR_BASE.. => Place::Monitor,
-        START_INFO..HYPERCALL_PAGE => {
-            debug_assert!(COMMAND_LINE < HYPERCALL_PAGE);
-            Place::StartInfo
-        }
+        // The command line's page among them.
+        START_INFO..HYPERCALL_PAGE => Place::StartInfo,
         _ if (HYPERCALL_PAGE..HYPERCALL_PAGE + PAGE_SIZE).contains(&address) => {
             Place::HypercallPage
         }
