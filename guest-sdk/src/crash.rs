@@ -54,8 +54,12 @@ fn report(kind: u32, frame: Option<&TrapFrame>) {
         reserved: 0,
         frame: frame.copied().unwrap_or_default(),
     };
-    // If it fails the VMM shows the registers at `sched_crash`.
-    let _ = raw::debug_crash_report(address::of(&report));
+    // If it cannot be told, the VMM shows the registers at `sched_crash`. No `address::of`: it
+    // panics, and this is where panics end.
+    let place = core::ptr::from_ref(&report);
+    if let Some(gpa) = address::virt_to_phys(place, size_of::<CrashReport>()) {
+        let _ = raw::debug_crash_report(gpa);
+    }
 }
 
 /// The message of the crash report, grown as it is formatted, so that a crash on the way

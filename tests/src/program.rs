@@ -41,6 +41,30 @@ pub fn path() -> PathBuf {
     path
 }
 
+/// Whether this machine has a KVM for a test that boots a guest on it. If not, says so, or
+/// fails where lanes are required.
+///
+/// # Panics
+///
+/// When there is no KVM and lanes are required.
+pub fn has_local_kvm(test: &str) -> bool {
+    match std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+    {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(
+                !crate::lanes::required(),
+                "{test}: /dev/kvm cannot be opened: {error}"
+            );
+            eprintln!("lane local: {test} SKIPPED: /dev/kvm cannot be opened: {error}");
+            false
+        }
+    }
+}
+
 /// How a run of the program ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
