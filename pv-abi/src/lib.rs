@@ -22,6 +22,7 @@ pub mod crash;
 pub mod error;
 pub mod features;
 pub mod image_note;
+pub mod pins;
 #[cfg(feature = "render")]
 pub mod render;
 pub mod start_info;
