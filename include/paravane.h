@@ -847,7 +847,8 @@ static inline int64_t pv_core_entropy(const void *page, pv_gpa_t buffer, uint32_
 }
 
 /*
- * Writes the counters of the calling vCPU, a `pv_stats`.
+ * Writes the counters of the calling vCPU, a `pv_stats`. This call and its exit are not
+ * among them yet.
  *
  * - out: where the `pv_stats` goes, 8-byte aligned
  * - size: size of the guest's `pv_stats` in bytes; the VMM writes no more
@@ -863,7 +864,8 @@ static inline int64_t pv_core_stats(const void *page, pv_gpa_t out, uint32_t siz
 /*
  * Registers the handlers of exceptions, for this vCPU. The VMM copies the table: a later
  * change to it has no effect. A vector past `count`, or with handler 0, has no handler;
- * such a trap ends the guest as a crash.
+ * such a trap ends the guest as a crash. So does a #DF always: its handler is never
+ * entered.
  *
  * - table: array of `pv_trap_handler`, indexed by vector, 8-byte aligned
  * - count: number of elements, at most 32
@@ -1023,7 +1025,8 @@ static inline int64_t pv_debug_print(const void *page, uint32_t size, uint64_t w
  * - report: the `pv_crash_report`, 8-byte aligned
  * - returns: 0
  * - -PV_EFAULT: the report or its message is not in RAM, or not 8-byte aligned
- * - -PV_EINVAL: an unknown `kind`, or a reserved field that is not zero
+ * - -PV_EINVAL: an unknown `kind`, a `frame_valid` above 1, or a reserved field that is
+ *   not 0
  * - -PV_E2BIG: `message_size` is above 1024
  */
 static inline int64_t pv_debug_crash_report(const void *page, pv_gpa_t report)

@@ -69,7 +69,8 @@ macro_rules! for_each_call {
                 in Core, since (1, 0), cost UserExit, batch yes,
                 replaces "RDRAND and RDSEED where they cannot be trusted or trap";
 
-            /// Writes the counters of the calling vCPU, a `pv_stats`.
+            /// Writes the counters of the calling vCPU, a `pv_stats`. This call and its exit are not
+            /// among them yet.
             unsafe fn core_stats = 0x005 (
                 out: Gpa = "where the `pv_stats` goes, 8-byte aligned",
                 size: u32 = "size of the guest's `pv_stats` in bytes; the VMM writes no more",
@@ -83,7 +84,8 @@ macro_rules! for_each_call {
 
             /// Registers the handlers of exceptions, for this vCPU. The VMM copies the table:
             /// a later change to it has no effect. A vector past `count`, or with handler 0,
-            /// has no handler; such a trap ends the guest as a crash.
+            /// has no handler; such a trap ends the guest as a crash. So does a #DF always: its
+            /// handler is never entered.
             unsafe fn trap_set_table = 0x040 (
                 table: Gpa = "array of `pv_trap_handler`, indexed by vector, 8-byte aligned",
                 count: u32 = "number of elements, at most 32",
@@ -208,7 +210,7 @@ macro_rules! for_each_call {
             ) -> "0"
                 errors [
                     EFAULT = "the report or its message is not in RAM, or not 8-byte aligned",
-                    EINVAL = "an unknown `kind`, or a reserved field that is not zero",
+                    EINVAL = "an unknown `kind`, a `frame_valid` above 1, or a reserved field that is not 0",
                     E2BIG = "`message_size` is above 1024"
                 ]
                 in Debug, since (1, 0), cost UserExit, batch no,

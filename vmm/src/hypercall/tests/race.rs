@@ -10,7 +10,7 @@ use pv_abi::crash::{CRASH_MESSAGE_MAX, CRASH_PANIC, CrashReport};
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TrapFrame, TrapHandler};
 use pv_abi::{Errno, Gpa};
-use std::mem::{offset_of, size_of};
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
