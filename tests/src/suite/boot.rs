@@ -4,6 +4,7 @@ use super::{InMode, Once};
 use crate::guests;
 use crate::modes::Mode;
 use crate::program::{end, guest, paravane};
+use serde_json::Value;
 
 pub(super) const IN_EVERY_MODE: &[InMode] = &[
     ("self_tests_pass", self_tests_pass),
@@ -16,8 +17,8 @@ pub(super) const IN_EVERY_MODE: &[InMode] = &[
 pub(super) const ONCE: &[Once] = &[
     ("an_initrd_reaches_the_guest", an_initrd_reaches_the_guest),
     (
-        "doctor_tells_the_default_mode",
-        doctor_tells_the_default_mode,
+        "doctor_tells_what_runs_and_what_it_costs",
+        doctor_tells_what_runs_and_what_it_costs,
     ),
     (
         "a_word_the_kernel_does_not_know_is_named",
@@ -81,15 +82,27 @@ fn an_initrd_reaches_the_guest() {
         .prints("initrd:     12345 bytes");
 }
 
-fn doctor_tells_the_default_mode() {
-    let ended = end(&mut paravane(["doctor"])).exits(0);
-    let run = guest("selftest=abi", &[]).exits(0);
-    let privilege = if run.stdout.contains("privilege:  ring0") {
-        "ring0"
-    } else {
-        "ring3"
-    };
-    assert!(ended.stdout.contains(privilege), "{}", ended.stdout);
+fn doctor_tells_what_runs_and_what_it_costs() {
+    let ended = end(&mut paravane(["doctor", "--json"])).exits(0);
+    let report: Value = serde_json::from_str(&ended.stdout).expect("it is JSON");
+    let costs = report["costs"].as_array().expect("costs is a list");
+    let modes = crate::modes::available();
+    for mode in &modes {
+        let cost = costs.iter().find(|cost| {
+            cost["mode"]["privilege"] == mode.privilege && cost["mode"]["carrier"] == mode.carrier
+        });
+        let cost = cost.unwrap_or_else(|| panic!("{mode} was not measured: {report:#}"));
+        assert_eq!(cost["problem"], Value::Null, "{mode}");
+        assert!(cost["median_ns"].as_u64() > Some(0), "{mode}: {cost}");
+    }
+    let automatic = costs
+        .iter()
+        .find(|cost| cost["automatic"] == true)
+        .expect("auto is measured");
+    guest("selftest=abi", &[]).exits(0).prints(&format!(
+        "privilege:  {}",
+        automatic["mode"]["privilege"].as_str().expect("a name")
+    ));
 }
 
 fn a_word_the_kernel_does_not_know_is_named() {

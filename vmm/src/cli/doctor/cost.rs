@@ -8,12 +8,13 @@ use super::RAM;
 use super::findings::gate_name;
 use crate::cli::exit_code::Failure;
 use kvm_bindings::kvm_regs;
-use kvm_ioctls::{Kvm, SyncReg, VcpuExit};
+use kvm_ioctls::{Kvm, VcpuExit};
 use paravane::carrier::{Carrier, Gate, Mode, Privilege};
 use paravane::hypercall::page::HypercallPage;
-use paravane::layout::HYPERCALL_PAGE;
+use paravane::layout::{HYPERCALL_PAGE, vcpu_page};
 use paravane::memory::MemoryError;
 use paravane::monitor::code::Entry;
+use paravane::monitor::state::Monitor;
 use paravane::paging::{Access, Mapping, Owner};
 use paravane::ports;
 use paravane::vcpu::{VcpuError, registers};
@@ -223,11 +224,16 @@ fn prepare(kvm: &Kvm, mode: Mode, code: &[u8]) -> Result<Machine, VmError> {
         Privilege::Ring0 => Owner::Supervisor,
         Privilege::Ring3 => Owner::User,
     };
-    let mappings = [
+    let vcpu_pages = machine.monitors.iter().map(Monitor::vcpu_page);
+    let mut mappings: Vec<_> = (0..)
+        .zip(vcpu_pages)
+        .map(|(vcpu, gpa)| (vcpu_page(vcpu), gpa, Access::ReadWrite))
+        .collect();
+    mappings.extend([
         (CODE, CODE_GPA, Access::ReadExecute),
         (STACK, STACK_GPA, Access::ReadWrite),
         (HYPERCALL_PAGE, machine.hypercall_page, Access::ReadExecute),
-    ];
+    ]);
     let mut tables = machine.tables();
     for (address, gpa, access) in mappings {
         tables.map(Mapping {
@@ -253,8 +259,6 @@ fn prepare(kvm: &Kvm, mode: Mode, code: &[u8]) -> Result<Machine, VmError> {
     };
     vcpu.set_regs(&registers)
         .map_err(|error| kvm_error("KVM_SET_REGS", error))?;
-    // As a VM's vCPU does it, so that it costs as much.
-    vcpu.set_sync_valid_reg(SyncReg::Register);
     Ok(machine)
 }
 
