@@ -11,6 +11,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/decisions/0002-software-kvm.md",
     "docs/decisions/0003-hot-path.md",
     "docs/decisions/0004-trap-delivery.md",
+    "docs/decisions/0005-abi-1-0.md",
 ];
 
 fn text(document: &str) -> String {
