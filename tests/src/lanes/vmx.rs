@@ -109,11 +109,33 @@ impl Emulator for Bochs {
             fs::write(boot.directory.join(name), contents)
                 .map_err(|error| format!("cannot write {name}: {error}"))?;
         }
-        let mut command = Command::new(&self.binary);
+        let mut command = without_network(&self.binary);
         // -rc, because Debian's Bochs includes the debugger, which waits for a command.
         command.args(["-q", "-f", RUN_FILE, "-rc", DEBUGGER_COMMANDS]);
         command.current_dir(boot.directory);
         Ok(command)
+    }
+}
+
+/// A command that runs `program` in a network namespace of its own, where this user may make
+/// one.
+///
+/// Bochs's display listens on a TCP port, of which two that start at once can take the same: it
+/// binds with SO_REUSEADDR, then one of them cannot listen, and its socket cannot be bound again.
+/// In a namespace of its own there is no other, and nobody can connect to it either.
+fn without_network(program: &Path) -> Command {
+    let ways: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
+    let works = |options: &&&[&str]| {
+        let mut trial = Command::new("unshare");
+        commands::output(trial.args(**options).arg("true")).is_ok()
+    };
+    match ways.iter().find(works) {
+        Some(options) => {
+            let mut command = Command::new("unshare");
+            command.args(*options).arg(program);
+            command
+        }
+        None => Command::new(program),
     }
 }
 
