@@ -79,12 +79,6 @@ impl CallWord {
     pub const fn encode(self) -> u64 {
         self.number as u64 | (self.count as u64 & 0xfff) << 32 | (self.start as u64 & 0xfff) << 48
     }
-
-    /// Whether this is the word of a call that is not repeated.
-    #[inline]
-    pub const fn is_single(self) -> bool {
-        self.count == 0 && self.start == 0
-    }
 }
 
 #[cfg(test)]

@@ -119,13 +119,6 @@ impl Ended {
         );
         self
     }
-
-    /// Asserts that the VMM said one sentence, this one, and nothing else.
-    #[track_caller]
-    pub fn says_only(self, sentence: &str) -> Self {
-        assert_eq!(self.stderr.trim_end(), format!("paravane: {sentence}"));
-        self
-    }
 }
 
 /// The program with any arguments.

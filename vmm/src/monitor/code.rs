@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use pv_abi::trap::TRAP_VECTORS;
-use std::ops::Range;
 
 core::arch::global_asm!(include_str!("monitor.s"));
 
@@ -104,11 +103,6 @@ vector_entries!(
     "paravane_monitor_unhandled_",
     "The offset of the gate of a `vector` without a handler."
 );
-
-/// Where the monitor's code lies in a window that begins at `base`.
-pub fn range_at(base: u64) -> Range<u64> {
-    base..base + bytes().len() as u64
-}
 
 #[cfg(test)]
 mod tests {

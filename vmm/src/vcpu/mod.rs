@@ -49,7 +49,7 @@ pub enum VcpuError {
 }
 
 /// Names the ioctl that failed.
-pub(crate) fn ioctl(name: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> VcpuError {
+pub fn ioctl(name: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> VcpuError {
     move |source| VcpuError::Kvm {
         ioctl: name,
         source,

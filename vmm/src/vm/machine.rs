@@ -268,13 +268,9 @@ pub fn most_memory() -> u64 {
 
 /// RAM and swap of the host, in bytes.
 fn host_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let kilobytes = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    let total = kilobytes("MemTotal:")?.checked_add(kilobytes("SwapTotal:").unwrap_or(0))?;
-    total.checked_mul(1024)
+    let info = rustix::system::sysinfo();
+    let units = info.totalram.checked_add(info.totalswap)?;
+    units.checked_mul(u64::from(info.mem_unit))
 }
 
 /// Checks that a VM's memory can be had at all.

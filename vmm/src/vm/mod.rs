@@ -142,9 +142,8 @@ impl Vm {
             initrd: config.initrd.as_deref(),
         };
         let start = load::load(&machine, &contents, mode, FEATURES)?;
-        for vcpu in 0..config.vcpus {
-            machine.reset_system(vcpu)?;
-        }
+        // The probe has run vCPU 0; the others are as they were made.
+        machine.reset_system(0)?;
         stages.done("load");
 
         let Machine {

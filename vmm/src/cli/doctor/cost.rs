@@ -17,7 +17,7 @@ use paravane::monitor::code::Entry;
 use paravane::monitor::state::Monitor;
 use paravane::paging::{Access, Mapping, Owner};
 use paravane::ports;
-use paravane::vcpu::{VcpuError, registers};
+use paravane::vcpu::{ioctl, registers};
 use paravane::vm::VmError;
 use paravane::vm::machine::{Machine, MachineError};
 use paravane::vm::probe::HostModes;
@@ -186,7 +186,7 @@ impl Subject {
                 Ok(VcpuExit::Hypercall(exit)) => *exit.ret = 0,
                 Ok(exit) => return Err(format!("unexpected exit {exit:?}")),
                 Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => continue,
-                Err(error) => return Err(kvm_error("KVM_RUN", error).to_string()),
+                Err(error) => return Err(ioctl("KVM_RUN")(error).to_string()),
             }
             return Ok(());
         }
@@ -257,11 +257,6 @@ fn prepare(kvm: &Kvm, mode: Mode, code: &[u8]) -> Result<Machine, VmError> {
         rflags: 2,
         ..Default::default()
     };
-    vcpu.set_regs(&registers)
-        .map_err(|error| kvm_error("KVM_SET_REGS", error))?;
+    vcpu.set_regs(&registers).map_err(ioctl("KVM_SET_REGS"))?;
     Ok(machine)
-}
-
-fn kvm_error(ioctl: &'static str, source: kvm_ioctls::Error) -> VcpuError {
-    VcpuError::Kvm { ioctl, source }
 }

@@ -9,7 +9,7 @@ use core::panic::PanicInfo;
 
 const STACK: usize = 32768;
 #[repr(C, align(16))]
-struct Bytes(core::cell::UnsafeCell<[u8; STACK]>);
+struct Bytes(core::cell::UnsafeCell<[u8; STACK]>); // SAFETY: one thread, which uses it as its stack
 unsafe impl Sync for Bytes {}
 #[unsafe(no_mangle)]
 static GUEST_STACK: Bytes = Bytes(core::cell::UnsafeCell::new([0; STACK]));
@@ -102,7 +102,7 @@ fn deep(table: &Table, depth: usize) -> u64 {
 }
 
 extern "C" fn main(seed: u64) -> ! {
-    let table = core::hint::black_box(Table([seed; 4]));
+    let table = core::hint::black_box(Table([seed; 4])); // SAFETY of ud2: it ends the program
     core::hint::black_box(deep(&table, 2)); // the outermost call
     unsafe { asm!("ud2", options(noreturn)) }
 }
@@ -113,7 +113,7 @@ extern "C" fn rust_eh_personality() {}
 extern "C" fn _Unwind_Resume() {}
 
 #[panic_handler]
-fn panic(_: &PanicInfo) -> ! {
+fn panic(_: &PanicInfo) -> ! { // SAFETY: both end the program, which has one thread
     if cfg!(trap) {
         unsafe { trap() }
     }
