@@ -1,5 +1,5 @@
 /*
- * The Paravane ABI, version 1.0, for guests written in C11. docs/abi.md is the reference.
+ * The Paravane ABI, version 1.1, for guests written in C11. docs/abi.md is the reference.
  *
  * Generated from pv-abi/src by `cargo run -p pv-abi --features render --example generate`;
  * edit the definitions there.
@@ -26,6 +26,8 @@ typedef uint64_t pv_gpa_t;
 
 /* The caller may not do this, or not here (for example inside a batch). */
 #define PV_EPERM 1
+/* There is no such thing. */
+#define PV_ENOENT 2
 /* The VMM could not carry the call out for a reason of the host's. */
 #define PV_EIO 5
 /* A count or size is larger than the call takes. */
@@ -36,14 +38,22 @@ typedef uint64_t pv_gpa_t;
 #define PV_ENOMEM 12
 /* A guest-physical address is past the end of RAM, wraps around, or is not aligned. */
 #define PV_EFAULT 14
+/* It is in use. */
+#define PV_EBUSY 16
+/* There is something already. */
+#define PV_EEXIST 17
 /*
  * An argument, a reserved bit or a reserved field has a value that the call does not take.
  */
 #define PV_EINVAL 22
+/* All of them are in use. */
+#define PV_ENOSPC 28
 /* The other end is closed, for good. */
 #define PV_EPIPE 32
 /* There is no such call. */
 #define PV_ENOSYS 38
+/* The time is over. */
+#define PV_ETIMEDOUT 110
 
 /* Feature bits. */
 
@@ -68,6 +78,28 @@ typedef uint64_t pv_gpa_t;
 #define PV_FEATURE_CONSOLE (UINT64_C(1) << 6)
 /* `debug_crash_report`: a crash carries a message and registers. */
 #define PV_FEATURE_CRASH_REPORT (UINT64_C(1) << 7)
+/* The `as` group: address spaces. */
+#define PV_FEATURE_ADDRESS_SPACES (UINT64_C(1) << 8)
+/* The `event` group and `trap_set_upcall`. */
+#define PV_FEATURE_EVENTS (UINT64_C(1) << 9)
+/* The clock of the vCPU page, and `time_wallclock`. */
+#define PV_FEATURE_CLOCK (UINT64_C(1) << 10)
+/* `time_oneshot`, `time_periodic`, `time_cancel`. */
+#define PV_FEATURE_TIMERS (UINT64_C(1) << 11)
+/* `sched_block`, `sched_poll`, `sched_kick`, `sched_yield_to`, `sched_spin`. */
+#define PV_FEATURE_BLOCKING (UINT64_C(1) << 12)
+/* The `vcpu` group. */
+#define PV_FEATURE_VCPUS (UINT64_C(1) << 13)
+/* The task entry of the hypercall page. */
+#define PV_FEATURE_TASKS (UINT64_C(1) << 14)
+/* `mem_populate`, `mem_release`, `mem_hint`. */
+#define PV_FEATURE_BALLOON (UINT64_C(1) << 15)
+/* `mem_share` and the other calls of grants. */
+#define PV_FEATURE_GRANTS (UINT64_C(1) << 16)
+/* `trap_set_debug`. */
+#define PV_FEATURE_DEBUG_REGISTERS (UINT64_C(1) << 17)
+/* `deferred` of the vCPU page. */
+#define PV_FEATURE_DEFERRED (UINT64_C(1) << 18)
 
 /*
  * Major version of the ABI. A VMM refuses an image that was built for a newer one; a
@@ -75,7 +107,7 @@ typedef uint64_t pv_gpa_t;
  */
 #define PV_ABI_MAJOR 1
 /* Minor version of the ABI. It grows when calls, fields or feature bits are added. */
-#define PV_ABI_MINOR 0
+#define PV_ABI_MINOR 1
 
 /* One more than the highest call number that any ABI 1 VMM will ever use. */
 #define PV_CALL_NUMBERS 0x200
@@ -104,6 +136,14 @@ typedef uint64_t pv_gpa_t;
  * of the trap. It needs no exit. It starts with ENDBR64.
  */
 #define PV_TRAP_RETURN_OFFSET UINT64_C(0x80)
+/*
+ * Offset of the task entry in the hypercall page: a guest jumps to it to run a task, with
+ * `upcall_mask` at 1, the task's RIP, RFLAGS, RSP, RCX and R11 in `task` of the vCPU page,
+ * and all its other registers in place. The task runs in the current address space, at
+ * privilege level 3, with upcalls unmasked, until it traps, makes a system call, or an
+ * upcall is delivered. It needs no exit. It starts with ENDBR64.
+ */
+#define PV_TASK_ENTRY_OFFSET UINT64_C(0xc0)
 /* Largest value that a call returns in RAX. */
 #define PV_MAX_RESULT 0x7fffffff
 /* Number of argument registers: RDI, RSI, RDX, R10, R8, R9. */
@@ -302,8 +342,18 @@ struct pv_start_info {
     uint64_t memory_map_count;
     /* The ranges of RAM. */
     struct pv_memory_region memory_map[PV_MEMORY_MAP_REGIONS];
+    /* The event page. */
+    uint64_t event_page;
+    /* Number of this guest among those of its VMM. */
+    uint32_t guest;
+    /* Number of guests of this VMM. */
+    uint32_t guests;
+    /* Number of processors of the host that the VM may use. */
+    uint32_t host_processors;
+    /* Zero. */
+    uint32_t reserved;
 };
-PV_PIN_SIZE(pv_start_info, 4008);
+PV_PIN_SIZE(pv_start_info, 4032);
 PV_PIN_OFFSET(pv_start_info, magic, 0);
 PV_PIN_OFFSET(pv_start_info, abi_major, 8);
 PV_PIN_OFFSET(pv_start_info, abi_minor, 10);
@@ -328,6 +378,11 @@ PV_PIN_OFFSET(pv_start_info, doorbell_port, 156);
 PV_PIN_OFFSET(pv_start_info, doorbell_count, 158);
 PV_PIN_OFFSET(pv_start_info, memory_map_count, 160);
 PV_PIN_OFFSET(pv_start_info, memory_map, 168);
+PV_PIN_OFFSET(pv_start_info, event_page, 4008);
+PV_PIN_OFFSET(pv_start_info, guest, 4016);
+PV_PIN_OFFSET(pv_start_info, guests, 4020);
+PV_PIN_OFFSET(pv_start_info, host_processors, 4024);
+PV_PIN_OFFSET(pv_start_info, reserved, 4028);
 
 /*
  * Traps: how a fault reaches the guest's handler, and how the handler returns.
@@ -348,6 +403,8 @@ PV_PIN_OFFSET(pv_start_info, memory_map, 168);
 #define PV_TRAP_VECTORS 32
 /* `pv_trap_state.vector` of a SYSCALL instruction (see `trap_set_syscall`). */
 #define PV_SYSCALL_VECTOR 0x100
+/* `pv_trap_state.vector` of an upcall (see `trap_set_upcall`). */
+#define PV_UPCALL_VECTOR 0x101
 /* #DE, divide error. */
 #define PV_VECTOR_DE 0
 /* #DB, debug exception. */
@@ -389,12 +446,19 @@ PV_PIN_OFFSET(pv_start_info, memory_map, 168);
 struct pv_trap_state {
     /* 1 from the trap on until the handler clears it. */
     uint32_t busy;
-    /* The vector: 0 to 31, or `PV_SYSCALL_VECTOR`. */
+    /* The vector: 0 to 31, `PV_SYSCALL_VECTOR` or `PV_UPCALL_VECTOR`. */
     uint32_t vector;
-    /* CR2, the faulting linear address. Only a #PF sets it. */
+    /*
+     * CR2, the faulting linear address, of a #PF; DR6 of a #DB. Other vectors leave it
+     * alone.
+     */
     uint64_t cr2;
-    /* Zero; the monitor may use it. */
-    uint64_t reserved[6];
+    /* The monitor's. */
+    uint64_t reserved;
+    /* 1 when a task was interrupted, 0 when it was the kernel. */
+    uint64_t from_task;
+    /* The monitor's. */
+    uint64_t reserved1[4];
     /* The error code of a vector that has one; otherwise undefined. */
     uint64_t error;
     /* Where the trap happened, or the next instruction, as the vector has it. */
@@ -413,6 +477,8 @@ PV_PIN_OFFSET(pv_trap_state, busy, 0);
 PV_PIN_OFFSET(pv_trap_state, vector, 4);
 PV_PIN_OFFSET(pv_trap_state, cr2, 8);
 PV_PIN_OFFSET(pv_trap_state, reserved, 16);
+PV_PIN_OFFSET(pv_trap_state, from_task, 24);
+PV_PIN_OFFSET(pv_trap_state, reserved1, 32);
 PV_PIN_OFFSET(pv_trap_state, error, 64);
 PV_PIN_OFFSET(pv_trap_state, rip, 72);
 PV_PIN_OFFSET(pv_trap_state, cs, 80);
@@ -432,6 +498,23 @@ struct pv_trap_handler {
 PV_PIN_SIZE(pv_trap_handler, 16);
 PV_PIN_OFFSET(pv_trap_handler, handler, 0);
 PV_PIN_OFFSET(pv_trap_handler, flags, 8);
+
+/* Breakpoints: what `trap_set_debug` takes (Intel SDM vol. 3B, 18.2). */
+struct pv_debug_registers {
+    /* DR0 to DR3: linear addresses. */
+    uint64_t address[4];
+    /*
+     * DR7: L0 to L3 enable a breakpoint; R/W0 to R/W3 and LEN0 to LEN3 say of what kind it
+     * is. All other bits are zero, but for bit 10, which is ignored.
+     */
+    uint64_t control;
+    /* Zero. */
+    uint64_t reserved[3];
+};
+PV_PIN_SIZE(pv_debug_registers, 64);
+PV_PIN_OFFSET(pv_debug_registers, address, 0);
+PV_PIN_OFFSET(pv_debug_registers, control, 32);
+PV_PIN_OFFSET(pv_debug_registers, reserved, 40);
 
 /*
  * All registers of interrupted code: what a handler saves, what `trap_return` restores and
@@ -510,6 +593,44 @@ PV_PIN_OFFSET(pv_trap_frame, rflags, 160);
 PV_PIN_OFFSET(pv_trap_frame, rsp, 168);
 PV_PIN_OFFSET(pv_trap_frame, ss, 176);
 
+/* What `core_stats` and `core_batch` exchange through memory. */
+
+/* Most elements of a batch. */
+#define PV_BATCH_MAX 512
+/* `core_batch` flag: stop behind the first element that fails. */
+#define PV_BATCH_STOP_ON_ERROR 1
+
+/* What `core_stats` writes: counters of the calling vCPU since the VM started. */
+struct pv_stats {
+    /* Exits to the VMM, hypercalls included. */
+    uint64_t exits;
+    /* Hypercalls, counting a batch as one. */
+    uint64_t hypercalls;
+    /* Hypercalls that failed. */
+    uint64_t failed_hypercalls;
+    /* Calls that were carried out as elements of a batch. */
+    uint64_t batched_calls;
+};
+PV_PIN_SIZE(pv_stats, 32);
+PV_PIN_OFFSET(pv_stats, exits, 0);
+PV_PIN_OFFSET(pv_stats, hypercalls, 8);
+PV_PIN_OFFSET(pv_stats, failed_hypercalls, 16);
+PV_PIN_OFFSET(pv_stats, batched_calls, 24);
+
+/* One element of a batch. */
+struct pv_batch_entry {
+    /* The call word, as in RAX. */
+    uint64_t word;
+    /* The arguments, as in RDI, RSI, RDX, R10, R8 and R9. */
+    uint64_t arguments[6];
+    /* VMM: the result, as in RAX. Only elements that were carried out have one. */
+    int64_t result;
+};
+PV_PIN_SIZE(pv_batch_entry, 64);
+PV_PIN_OFFSET(pv_batch_entry, word, 0);
+PV_PIN_OFFSET(pv_batch_entry, arguments, 8);
+PV_PIN_OFFSET(pv_batch_entry, result, 56);
+
 /*
  * The vCPU page: one per vCPU, read-write for the guest, found through the GS base.
  *
@@ -518,10 +639,48 @@ PV_PIN_OFFSET(pv_trap_frame, ss, 176);
 
 /* Distance between two vCPU pages, and the size of one, in bytes. */
 #define PV_VCPU_PAGE_SIZE UINT64_C(4096)
+/* How many calls can be deferred. */
+#define PV_DEFERRED_CALLS 32
+/* `pv_vcpu_page.run_state`: the vCPU has not been started, or was stopped. */
+#define PV_RUN_STATE_STOPPED 0
+/*
+ * `pv_vcpu_page.run_state`: it is in the guest, or a call of its own is being carried out.
+ */
+#define PV_RUN_STATE_RUNNING 1
+/* `pv_vcpu_page.run_state`: it could run, and waits for a processor of the host. */
+#define PV_RUN_STATE_RUNNABLE 2
+/* `pv_vcpu_page.run_state`: it waits inside a call. */
+#define PV_RUN_STATE_BLOCKED 3
+
+/*
+ * A task that is about to be entered: what the task entry of the hypercall page takes from
+ * here.
+ */
+struct pv_task_state {
+    /* Guest: RIP of the task, in the lower half. */
+    uint64_t rip;
+    /* Guest: its flags; the arithmetic flags, DF, TF, RF, AC and ID are taken. */
+    uint64_t rflags;
+    /* Guest: its RSP. */
+    uint64_t rsp;
+    /* Guest: its RCX, which the entry needs itself. */
+    uint64_t rcx;
+    /* Guest: its R11, likewise. */
+    uint64_t r11;
+    /* Zero. */
+    uint64_t reserved[3];
+};
+PV_PIN_SIZE(pv_task_state, 64);
+PV_PIN_OFFSET(pv_task_state, rip, 0);
+PV_PIN_OFFSET(pv_task_state, rflags, 8);
+PV_PIN_OFFSET(pv_task_state, rsp, 16);
+PV_PIN_OFFSET(pv_task_state, rcx, 24);
+PV_PIN_OFFSET(pv_task_state, r11, 32);
+PV_PIN_OFFSET(pv_task_state, reserved, 40);
 
 /*
  * The clock of a vCPU, in the layout of `struct pvclock_vcpu_time_info` (Linux,
- * `arch/x86/include/asm/pvclock-abi.h`). All zero while no clock is offered.
+ * `arch/x86/include/asm/pvclock-abi.h`).
  */
 struct pv_clock {
     /* Odd while the VMM updates the fields. */
@@ -563,8 +722,23 @@ struct pv_vcpu_page {
     uint8_t upcall_pending;
     /* Zero. */
     uint16_t reserved0;
-    /* Zero; room for the event selector, run state, steal time and deadline slots. */
-    uint64_t reserved1[6];
+    /* VMM sets, guest clears: the words of the event page with ports to look at. */
+    uint64_t event_selector;
+    /*
+     * Guest: until when `sched_block` waits, in nanoseconds of the clock; 0: no deadline.
+     */
+    uint64_t deadline;
+    /*
+     * VMM: nanoseconds that this vCPU could have run and the host ran something else. It is
+     * brought up to date now and then.
+     */
+    uint64_t steal_time;
+    /* VMM: `PV_RUN_STATE_*`. */
+    uint32_t run_state;
+    /* Zero. */
+    uint32_t reserved1;
+    /* Zero. */
+    uint64_t reserved3[2];
     /* VMM: the clock. */
     struct pv_clock clock;
     /* Zero. */
@@ -589,14 +763,32 @@ struct pv_vcpu_page {
     uint64_t call[8];
     /* CPU and monitor: the trap that is being delivered. */
     struct pv_trap_state trap;
+    /* Guest: the task that is about to be entered. */
+    struct pv_task_state task;
+    /*
+     * Guest: how many elements of `deferred` wait. The VMM carries them out, in their
+     * order, before the next call of this vCPU, and sets this to 0.
+     */
+    uint32_t deferred_count;
+    /* Zero. */
+    uint32_t reserved4;
+    /* Zero. */
+    uint64_t reserved5[197];
+    /* Guest: calls that can wait. The VMM writes the result of each into it. */
+    struct pv_batch_entry deferred[PV_DEFERRED_CALLS];
 };
-PV_PIN_SIZE(pv_vcpu_page, 400);
+PV_PIN_SIZE(pv_vcpu_page, 4096);
 PV_PIN_OFFSET(pv_vcpu_page, self_address, 0);
 PV_PIN_OFFSET(pv_vcpu_page, vcpu_id, 8);
 PV_PIN_OFFSET(pv_vcpu_page, upcall_mask, 12);
 PV_PIN_OFFSET(pv_vcpu_page, upcall_pending, 13);
 PV_PIN_OFFSET(pv_vcpu_page, reserved0, 14);
-PV_PIN_OFFSET(pv_vcpu_page, reserved1, 16);
+PV_PIN_OFFSET(pv_vcpu_page, event_selector, 16);
+PV_PIN_OFFSET(pv_vcpu_page, deadline, 24);
+PV_PIN_OFFSET(pv_vcpu_page, steal_time, 32);
+PV_PIN_OFFSET(pv_vcpu_page, run_state, 40);
+PV_PIN_OFFSET(pv_vcpu_page, reserved1, 44);
+PV_PIN_OFFSET(pv_vcpu_page, reserved3, 48);
 PV_PIN_OFFSET(pv_vcpu_page, clock, 64);
 PV_PIN_OFFSET(pv_vcpu_page, reserved2, 96);
 PV_PIN_OFFSET(pv_vcpu_page, boot_stack_top, 128);
@@ -606,44 +798,247 @@ PV_PIN_OFFSET(pv_vcpu_page, trap_stack_size, 152);
 PV_PIN_OFFSET(pv_vcpu_page, guest, 160);
 PV_PIN_OFFSET(pv_vcpu_page, call, 224);
 PV_PIN_OFFSET(pv_vcpu_page, trap, 288);
+PV_PIN_OFFSET(pv_vcpu_page, task, 400);
+PV_PIN_OFFSET(pv_vcpu_page, deferred_count, 464);
+PV_PIN_OFFSET(pv_vcpu_page, reserved4, 468);
+PV_PIN_OFFSET(pv_vcpu_page, reserved5, 472);
+PV_PIN_OFFSET(pv_vcpu_page, deferred, 2048);
 
-/* What `core_stats` and `core_batch` exchange through memory. */
+/*
+ * Address spaces: what a guest maps, and where.
+ *
+ * Address space 0 is the kernel's. What is mapped there is part of every address space, for
+ * the kernel alone. Each other address space has a task area of its own, from
+ * `PV_TASK_AREA_START` to `PV_TASK_AREA_END`: what is mapped there, its tasks can use, and
+ * the kernel while that address space is the current one.
+ *
+ * The elements of a repeated call are done in their order, and each is done whole or not at
+ * all: an element that fails changes nothing.
+ */
 
-/* Most elements of a batch. */
-#define PV_BATCH_MAX 512
-/* `core_batch` flag: stop behind the first element that fails. */
-#define PV_BATCH_STOP_ON_ERROR 1
+/* Where the task area of an address space begins. */
+#define PV_TASK_AREA_START UINT64_C(0x8000000000)
+/* One past the end of the task area. */
+#define PV_TASK_AREA_END UINT64_C(0x400000000000)
+/* Size of a large page, in bytes. */
+#define PV_LARGE_PAGE_SIZE UINT64_C(0x200000)
+/* How many address spaces a VM can have, the kernel's included. */
+#define PV_ADDRESS_SPACES 1024
+/* `pv_translation.flags`: the page is sealed. */
+#define PV_TRANSLATION_SEALED 1
+/* `pv_translation.flags`: tasks can use the page. */
+#define PV_TRANSLATION_TASK 2
 
-/* What `core_stats` writes: counters of the calling vCPU since the VM started. */
-struct pv_stats {
-    /* Exits to the VMM, hypercalls included. */
-    uint64_t exits;
-    /* Hypercalls, counting a batch as one. */
-    uint64_t hypercalls;
-    /* Hypercalls that failed. */
-    uint64_t failed_hypercalls;
-    /* Calls that were carried out as elements of a batch. */
-    uint64_t batched_calls;
+/* An element of `as_map` and `as_protect`. */
+struct pv_mapping {
+    /* First virtual address; a multiple of the page size. */
+    uint64_t address;
+    /*
+     * First guest-physical address, in RAM or in an attached grant; a multiple of the page
+     * size. 0 for `as_protect`.
+     */
+    uint64_t gpa;
+    /* Size in bytes; a multiple of the page size. */
+    uint64_t size;
+    /* `PV_RIGHT_*`: `PV_RIGHT_READ` with one of the others or none. */
+    uint32_t rights;
+    /* Zero. */
+    uint32_t reserved;
 };
-PV_PIN_SIZE(pv_stats, 32);
-PV_PIN_OFFSET(pv_stats, exits, 0);
-PV_PIN_OFFSET(pv_stats, hypercalls, 8);
-PV_PIN_OFFSET(pv_stats, failed_hypercalls, 16);
-PV_PIN_OFFSET(pv_stats, batched_calls, 24);
+PV_PIN_SIZE(pv_mapping, 32);
+PV_PIN_OFFSET(pv_mapping, address, 0);
+PV_PIN_OFFSET(pv_mapping, gpa, 8);
+PV_PIN_OFFSET(pv_mapping, size, 16);
+PV_PIN_OFFSET(pv_mapping, rights, 24);
+PV_PIN_OFFSET(pv_mapping, reserved, 28);
 
-/* One element of a batch. */
-struct pv_batch_entry {
-    /* The call word, as in RAX. */
-    uint64_t word;
-    /* The arguments, as in RDI, RSI, RDX, R10, R8 and R9. */
-    uint64_t arguments[6];
-    /* VMM: the result, as in RAX. Only elements that were carried out have one. */
-    int64_t result;
+/*
+ * A range of addresses: virtual for `as_unmap` and `as_seal`, guest-physical for the calls
+ * of the `mem` group.
+ */
+struct pv_range {
+    /* First address; a multiple of the page size. */
+    uint64_t start;
+    /* Size in bytes; a multiple of the page size. */
+    uint64_t size;
 };
-PV_PIN_SIZE(pv_batch_entry, 64);
-PV_PIN_OFFSET(pv_batch_entry, word, 0);
-PV_PIN_OFFSET(pv_batch_entry, arguments, 8);
-PV_PIN_OFFSET(pv_batch_entry, result, 56);
+PV_PIN_SIZE(pv_range, 16);
+PV_PIN_OFFSET(pv_range, start, 0);
+PV_PIN_OFFSET(pv_range, size, 8);
+
+/* How an address is mapped: what `as_query` writes. */
+struct pv_translation {
+    /* Guest-physical address of the byte. */
+    uint64_t gpa;
+    /* Size of the page that it lies in: 4096, or `PV_LARGE_PAGE_SIZE`. */
+    uint64_t page_size;
+    /* `PV_RIGHT_*`. */
+    uint32_t rights;
+    /* `PV_TRANSLATION_*`. */
+    uint32_t flags;
+};
+PV_PIN_SIZE(pv_translation, 24);
+PV_PIN_OFFSET(pv_translation, gpa, 0);
+PV_PIN_OFFSET(pv_translation, page_size, 8);
+PV_PIN_OFFSET(pv_translation, rights, 16);
+PV_PIN_OFFSET(pv_translation, flags, 20);
+
+/*
+ * Events: 4096 ports, in memory that guest and VMM share.
+ *
+ * The event page has a bit for each port: *pending*, which whoever raises the port sets and
+ * the guest clears, and *mask*, which the guest sets while it does not want to be told.
+ * Each vCPU page has a *selector* with a bit for each word of 64 ports, and
+ * `upcall_pending`. All are changed by atomic instructions, in these orders:
+ *
+ * - To raise a port: set *pending*; if it was set, stop. If *mask* is set, stop. Set the
+ *   word's bit in the selector of the port's vCPU, then `upcall_pending`; if that was
+ *   clear, and `upcall_mask` is 0, an upcall follows.
+ * - To take events: clear `upcall_pending`, then take the selector and leave it 0. For
+ *   each of its bits, lowest first, clear *pending* of each port of the word that is not
+ *   masked, lowest first. Whoever cleared the bit has the event.
+ * - To unmask a port: clear *mask*; if *pending* is set, set the selector's bit and
+ *   `upcall_pending` of the port's vCPU. `event_unmask` does it from another vCPU.
+ * - To unmask upcalls: clear `upcall_mask`; if `upcall_pending` is set, take events.
+ *
+ * Lower ports are taken first, so a port's number is its priority: `event_alloc` and the
+ * others give ports 0 to 1023 for priority 0, 1024 to 2047 for priority 1, and so on. Port
+ * 0 is never given.
+ */
+
+/* Number of ports. */
+#define PV_EVENT_PORTS 4096
+/* Number of words of the bitmaps of the event page, and of bits of a selector. */
+#define PV_EVENT_WORDS 64
+/* Number of priorities. */
+#define PV_EVENT_PRIORITIES 4
+/* Number of ports of each priority. */
+#define PV_EVENT_PORTS_PER_PRIORITY 1024
+/* Most timers of a VM. */
+#define PV_TIMERS_MAX 1024
+/* The shortest period of `time_periodic`, in nanoseconds. */
+#define PV_TIMER_PERIOD_MIN UINT64_C(50000)
+/* `event_bind_source`: bytes can be read from the console, or its input has ended. */
+#define PV_EVENT_SOURCE_CONSOLE 1
+/* `event_bind_source`: somebody asks the guest to shut down. */
+#define PV_EVENT_SOURCE_SHUTDOWN 2
+/*
+ * `event_bind_source`: another guest has granted memory to this one, or taken a grant back.
+ */
+#define PV_EVENT_SOURCE_GRANT 3
+
+/* The event page. The bit of a port is bit `port % 64` of word `port / 64`. */
+struct pv_event_page {
+    /* VMM sets, guest clears: the ports that are pending. */
+    uint64_t pending[PV_EVENT_WORDS];
+    /* Guest: the ports that are masked. */
+    uint64_t mask[PV_EVENT_WORDS];
+};
+PV_PIN_SIZE(pv_event_page, 1024);
+PV_PIN_OFFSET(pv_event_page, pending, 0);
+PV_PIN_OFFSET(pv_event_page, mask, 512);
+
+/*
+ * Time: the clock of a VM, and the time of day.
+ *
+ * The clock counts nanoseconds from the start of the VM. It is the same on all vCPUs, and
+ * read without an exit: `clock` of the vCPU page has the layout of Linux's `struct
+ * pvclock_vcpu_time_info`, and the time is
+ *
+ * - `delta = RDTSC - tsc_timestamp`, shifted left by `tsc_shift`, or right if that is
+ *   negative;
+ * - `system_time + (delta * tsc_to_system_mul >> 32)`, with a product of 128 bits,
+ *
+ * read again if `version` is odd or has changed meanwhile. Deadlines are times of this
+ * clock.
+ */
+
+/* A time of day: what `time_wallclock` writes. */
+struct pv_wallclock {
+    /* Seconds since 1970-01-01T00:00:00Z, without leap seconds. */
+    uint64_t seconds;
+    /* Nanoseconds of the second. */
+    uint32_t nanoseconds;
+    /* Zero. */
+    uint32_t reserved;
+    /* The time of the clock at that moment, in nanoseconds. */
+    uint64_t clock;
+};
+PV_PIN_SIZE(pv_wallclock, 24);
+PV_PIN_OFFSET(pv_wallclock, seconds, 0);
+PV_PIN_OFFSET(pv_wallclock, nanoseconds, 8);
+PV_PIN_OFFSET(pv_wallclock, reserved, 12);
+PV_PIN_OFFSET(pv_wallclock, clock, 16);
+
+/* Grants: memory that two guests of one VMM share. */
+
+/* Most grants that a guest gives, and most that it attaches. */
+#define PV_GRANTS 64
+
+/* Where a grant was attached: what `mem_attach` writes. */
+struct pv_attachment {
+    /*
+     * Guest-physical address of its first byte, for `as_map` alone: no other call takes it.
+     */
+    uint64_t gpa;
+    /* Size in bytes. */
+    uint64_t size;
+    /* `PV_RIGHT_*`. */
+    uint32_t rights;
+    /* Zero. */
+    uint32_t reserved;
+};
+PV_PIN_SIZE(pv_attachment, 24);
+PV_PIN_OFFSET(pv_attachment, gpa, 0);
+PV_PIN_OFFSET(pv_attachment, size, 8);
+PV_PIN_OFFSET(pv_attachment, rights, 16);
+PV_PIN_OFFSET(pv_attachment, reserved, 20);
+
+/* A grant that another guest offers: what `mem_offers` writes. */
+struct pv_offer {
+    /* Number of the guest that gave it. */
+    uint32_t guest;
+    /* Number of the grant. */
+    uint32_t grant;
+    /* Size in bytes. */
+    uint64_t size;
+    /* `PV_RIGHT_*`. */
+    uint32_t rights;
+    /* 1 when it is attached. */
+    uint32_t attached;
+};
+PV_PIN_SIZE(pv_offer, 24);
+PV_PIN_OFFSET(pv_offer, guest, 0);
+PV_PIN_OFFSET(pv_offer, grant, 4);
+PV_PIN_OFFSET(pv_offer, size, 8);
+PV_PIN_OFFSET(pv_offer, rights, 16);
+PV_PIN_OFFSET(pv_offer, attached, 20);
+
+/*
+ * Sets of vCPUs or processors, which may have more than 64 elements.
+ *
+ * A set is a `pv_set`, and behind it one word for each bit that is set in `bank_mask`,
+ * lowest first: the bank of elements `64 * bit` to `64 * bit + 63`.
+ */
+
+/* `pv_set.format`: all elements; there are no banks. */
+#define PV_SET_ALL 0
+/* `pv_set.format`: the elements of the banks. */
+#define PV_SET_SPARSE 1
+
+/* The head of a set. */
+struct pv_set {
+    /* `PV_SET_*`. */
+    uint32_t format;
+    /* Zero. */
+    uint32_t reserved;
+    /* Which banks follow. */
+    uint64_t bank_mask;
+};
+PV_PIN_SIZE(pv_set, 16);
+PV_PIN_OFFSET(pv_set, format, 0);
+PV_PIN_OFFSET(pv_set, reserved, 4);
+PV_PIN_OFFSET(pv_set, bank_mask, 8);
 
 /* What a guest tells the VMM about its own end. */
 
@@ -734,14 +1129,54 @@ _Static_assert(sizeof(struct pv_note_section) == 24 + sizeof(struct pv_image_not
 #define PV_CALL_CORE_NOOP 0x003
 #define PV_CALL_CORE_ENTROPY 0x004
 #define PV_CALL_CORE_STATS 0x005
+#define PV_CALL_AS_CREATE 0x020
+#define PV_CALL_AS_DESTROY 0x021
+#define PV_CALL_AS_MAP 0x022
+#define PV_CALL_AS_UNMAP 0x023
+#define PV_CALL_AS_PROTECT 0x024
+#define PV_CALL_AS_QUERY 0x025
+#define PV_CALL_AS_SWITCH 0x026
+#define PV_CALL_AS_SEAL 0x027
 #define PV_CALL_TRAP_SET_TABLE 0x040
+#define PV_CALL_TRAP_SET_UPCALL 0x041
 #define PV_CALL_TRAP_SET_SYSCALL 0x042
 #define PV_CALL_TRAP_SET_TLS 0x043
 #define PV_CALL_TRAP_RETURN 0x044
+#define PV_CALL_TRAP_SET_DEBUG 0x045
+#define PV_CALL_EVENT_ALLOC 0x060
+#define PV_CALL_EVENT_BIND_TIMER 0x061
+#define PV_CALL_EVENT_BIND_IPI 0x062
+#define PV_CALL_EVENT_BIND_VCPU 0x063
+#define PV_CALL_EVENT_SEND 0x064
+#define PV_CALL_EVENT_MASK 0x065
+#define PV_CALL_EVENT_UNMASK 0x066
+#define PV_CALL_EVENT_CLOSE 0x067
+#define PV_CALL_EVENT_BIND_SOURCE 0x068
+#define PV_CALL_TIME_ONESHOT 0x080
+#define PV_CALL_TIME_PERIODIC 0x081
+#define PV_CALL_TIME_CANCEL 0x082
+#define PV_CALL_TIME_WALLCLOCK 0x083
 #define PV_CALL_SCHED_YIELD 0x0a0
+#define PV_CALL_SCHED_YIELD_TO 0x0a1
+#define PV_CALL_SCHED_BLOCK 0x0a2
+#define PV_CALL_SCHED_POLL 0x0a3
+#define PV_CALL_SCHED_KICK 0x0a4
 #define PV_CALL_SCHED_SHUTDOWN 0x0a5
 #define PV_CALL_SCHED_REBOOT 0x0a6
 #define PV_CALL_SCHED_CRASH 0x0a7
+#define PV_CALL_SCHED_SPIN 0x0a8
+#define PV_CALL_VCPU_START 0x0c0
+#define PV_CALL_VCPU_STOP 0x0c1
+#define PV_CALL_VCPU_STATE 0x0c2
+#define PV_CALL_VCPU_SET_AFFINITY_HINT 0x0c3
+#define PV_CALL_MEM_POPULATE 0x0e0
+#define PV_CALL_MEM_RELEASE 0x0e1
+#define PV_CALL_MEM_HINT 0x0e2
+#define PV_CALL_MEM_SHARE 0x0e3
+#define PV_CALL_MEM_UNSHARE 0x0e4
+#define PV_CALL_MEM_ATTACH 0x0e5
+#define PV_CALL_MEM_DETACH 0x0e6
+#define PV_CALL_MEM_OFFERS 0x0e7
 #define PV_CALL_IO_CONSOLE_WRITE 0x100
 #define PV_CALL_IO_CONSOLE_READ 0x101
 #define PV_CALL_DEBUG_PRINT 0x120
@@ -862,6 +1297,152 @@ static inline int64_t pv_core_stats(const void *page, pv_gpa_t out, uint32_t siz
 }
 
 /*
+ * Makes an empty address space, for tasks. It has the kernel's mappings, which every
+ * address space has, and a task area of its own.
+ *
+ * - returns: the number of the address space, 1 or more
+ * - -PV_ENOSPC: there are `PV_ADDRESS_SPACES` of them
+ * - -PV_ENOMEM: the guest's page tables have reached their quota
+ */
+static inline int64_t pv_as_create(const void *page)
+{
+    return pv_hypercall(page, PV_CALL_AS_CREATE, 0, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Removes an address space with all its mappings. What is mapped there is not changed.
+ *
+ * - space: the address space
+ * - returns: 0
+ * - -PV_ENOENT: there is no such address space
+ * - -PV_EBUSY: it is the current one of a vCPU
+ * - -PV_EPERM: it is 0, the kernel's
+ */
+static inline int64_t pv_as_destroy(const void *page, uint32_t space)
+{
+    return pv_hypercall(page, PV_CALL_AS_DESTROY, space, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Maps ranges. Each element is a `pv_mapping`; nothing may be mapped in its range yet. The
+ * VMM maps by 2 MiB where address, guest-physical address and size allow, and by 4 KiB
+ * elsewhere. In address space 0 a range lies outside of the task area and is the kernel's,
+ * in every address space; in any other it lies in the task area, and the tasks of that
+ * address space can use it too. No page of RAM is writable and executable at once, by
+ * whatever mappings.
+ *
+ * - space: the address space
+ * - elements: array of `pv_mapping`, 8-byte aligned
+ * - returns: number of elements done, those before the start index included
+ * - -PV_ENOENT: there is no such address space
+ * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned, or a range is neither in
+ *   RAM nor in an attached grant
+ * - -PV_EINVAL: an address or size is not a multiple of the page size, a size is 0, a
+ *   range is not in the part of the address space that it has to be in, a right is unknown,
+ *   the right to read is missing, or `reserved` is not 0
+ * - -PV_E2BIG: a size is above 2 MiB (1 GiB where all three are multiples of 2 MiB)
+ * - -PV_EEXIST: something is mapped in the range
+ * - -PV_EPERM: it would be writable and executable, writable and sealed, or more than the
+ *   grant allows
+ * - -PV_ENOMEM: the guest's page tables have reached their quota
+ */
+static inline int64_t pv_as_map(const void *page, uint32_t space, pv_gpa_t elements)
+{
+    return pv_hypercall(page, PV_CALL_AS_MAP, space, elements, 0, 0, 0, 0);
+}
+
+/*
+ * Unmaps ranges. Each element is a `pv_range`. What is not mapped there stays so. When the
+ * call returns, no vCPU can use a translation that it removed.
+ *
+ * - space: the address space
+ * - elements: array of `pv_range`, 8-byte aligned
+ * - returns: number of elements done, those before the start index included
+ * - -PV_ENOENT: there is no such address space
+ * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned
+ * - -PV_EINVAL: an address or size is not a multiple of the page size, a size is 0, or a
+ *   range is not in the part of the address space that it has to be in
+ * - -PV_E2BIG: a size is above 2 MiB (1 GiB where both are multiples of 2 MiB)
+ * - -PV_EPERM: a page of the range is sealed
+ * - -PV_ENOMEM: a 2 MiB mapping would have to be split, and the page tables have reached
+ *   their quota
+ */
+static inline int64_t pv_as_unmap(const void *page, uint32_t space, pv_gpa_t elements)
+{
+    return pv_hypercall(page, PV_CALL_AS_UNMAP, space, elements, 0, 0, 0, 0);
+}
+
+/*
+ * Changes the rights of ranges. Each element is a `pv_mapping` whose `gpa` is 0; all of its
+ * range is mapped. When the call returns, no vCPU has a right that it took away.
+ *
+ * - space: the address space
+ * - elements: array of `pv_mapping`, 8-byte aligned
+ * - returns: number of elements done, those before the start index included
+ * - -PV_ENOENT: there is no such address space, or a page of the range is not mapped
+ * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned
+ * - -PV_EINVAL: as for `as_map`, or `gpa` is not 0
+ * - -PV_E2BIG: a size is above 2 MiB (1 GiB where both are multiples of 2 MiB)
+ * - -PV_EPERM: it would be writable and executable, writable and sealed, or more than the
+ *   grant allows
+ * - -PV_ENOMEM: a 2 MiB mapping would have to be split, and the page tables have reached
+ *   their quota
+ */
+static inline int64_t pv_as_protect(const void *page, uint32_t space, pv_gpa_t elements)
+{
+    return pv_hypercall(page, PV_CALL_AS_PROTECT, space, elements, 0, 0, 0, 0);
+}
+
+/*
+ * Says how an address is mapped: writes a `pv_translation`.
+ *
+ * - space: the address space
+ * - address: any virtual address
+ * - out: where the `pv_translation` goes, 8-byte aligned
+ * - returns: 0
+ * - -PV_ENOENT: there is no such address space, or nothing of the guest's is mapped there
+ * - -PV_EFAULT: `out` is not in RAM or not 8-byte aligned
+ */
+static inline int64_t pv_as_query(const void *page, uint32_t space, uint64_t address,
+                                  pv_gpa_t out)
+{
+    return pv_hypercall(page, PV_CALL_AS_QUERY, space, address, out, 0, 0, 0);
+}
+
+/*
+ * Makes an address space the current one of this vCPU.
+ *
+ * - space: the address space; 0 for the kernel's mappings alone
+ * - returns: 0
+ * - -PV_ENOENT: there is no such address space
+ */
+static inline int64_t pv_as_switch(const void *page, uint32_t space)
+{
+    return pv_hypercall(page, PV_CALL_AS_SWITCH, space, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Makes pages immutable until the VM ends. Each element is a `pv_range` of mapped pages
+ * without the right to write. From then on no mapping of the same RAM is writable, whoever
+ * makes it; the pages cannot be unmapped or get other rights; the VMM writes to them for no
+ * call; and they cannot be released.
+ *
+ * - space: the address space
+ * - elements: array of `pv_range`, 8-byte aligned
+ * - returns: number of elements done, those before the start index included
+ * - -PV_ENOENT: there is no such address space, or a page of the range is not mapped
+ * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned
+ * - -PV_EINVAL: an address or size is not a multiple of the page size, a size is 0, or a
+ *   range is not in the part of the address space that it has to be in
+ * - -PV_E2BIG: a size is above 2 MiB (1 GiB where both are multiples of 2 MiB)
+ * - -PV_EPERM: a page is mapped writable somewhere, or is another guest's
+ */
+static inline int64_t pv_as_seal(const void *page, uint32_t space, pv_gpa_t elements)
+{
+    return pv_hypercall(page, PV_CALL_AS_SEAL, space, elements, 0, 0, 0, 0);
+}
+
+/*
  * Registers the handlers of exceptions, for this vCPU. The VMM copies the table: a later
  * change to it has no effect. A vector past `count`, or with handler 0, has no handler;
  * such a trap ends the guest as a crash. So does a #DF always: its handler is never
@@ -877,6 +1458,21 @@ static inline int64_t pv_core_stats(const void *page, pv_gpa_t out, uint32_t siz
 static inline int64_t pv_trap_set_table(const void *page, pv_gpa_t table, uint32_t count)
 {
     return pv_hypercall(page, PV_CALL_TRAP_SET_TABLE, table, count, 0, 0, 0, 0);
+}
+
+/*
+ * Registers the handler of upcalls, for this vCPU. It is entered like that of a trap, with
+ * vector 0x101, between any two instructions of the guest while `upcall_mask` of the vCPU
+ * page is 0 and no trap is being delivered. Without a handler no upcall is delivered;
+ * events still become pending.
+ *
+ * - handler: virtual address of the handler, 0 for none
+ * - returns: 0
+ * - -PV_EINVAL: the handler is not in the lower half
+ */
+static inline int64_t pv_trap_set_upcall(const void *page, uint64_t handler)
+{
+    return pv_hypercall(page, PV_CALL_TRAP_SET_UPCALL, handler, 0, 0, 0, 0, 0);
 }
 
 /*
@@ -922,6 +1518,212 @@ static inline int64_t pv_trap_return(const void *page, pv_gpa_t frame)
 }
 
 /*
+ * Sets breakpoints of this vCPU, by its debug registers. Each arrives as a #DB, whose `cr2`
+ * then holds DR6. Single steps need no call: the guest sets TF in the RFLAGS that it
+ * returns to.
+ *
+ * - registers: the `pv_debug_registers`, 8-byte aligned
+ * - returns: 0
+ * - -PV_EFAULT: the registers are not in RAM or not 8-byte aligned
+ * - -PV_EINVAL: an address is not in the lower half or in the VMM's own part of it,
+ *   `control` has a bit that is not L0 to L3, R/W or LEN, or a reserved field is not 0
+ * - -PV_ENOSYS: this host gives guests no debug registers: there is no `DEBUG_REGISTERS`
+ */
+static inline int64_t pv_trap_set_debug(const void *page, pv_gpa_t registers)
+{
+    return pv_hypercall(page, PV_CALL_TRAP_SET_DEBUG, registers, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Takes a free port without a source of its own: `event_send` raises it, and so does
+ * whatever it is given to. It is unmasked and not pending.
+ *
+ * - vcpu: the vCPU that is told of it
+ * - priority: 0, the highest, to 3; lower ports of a priority come first
+ * - returns: the port
+ * - -PV_EINVAL: there is no such vCPU or priority
+ * - -PV_ENOSPC: no port of this priority is free
+ */
+static inline int64_t pv_event_alloc(const void *page, uint32_t vcpu, uint32_t priority)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_ALLOC, vcpu, priority, 0, 0, 0, 0);
+}
+
+/*
+ * Takes a free port with a timer, which `time_oneshot` and `time_periodic` set.
+ *
+ * - vcpu: the vCPU that is told of it
+ * - priority: 0, the highest, to 3
+ * - returns: the port
+ * - -PV_EINVAL: there is no such vCPU or priority
+ * - -PV_ENOSPC: no port of this priority is free, or the VM has 1024 timers
+ */
+static inline int64_t pv_event_bind_timer(const void *page, uint32_t vcpu,
+                                          uint32_t priority)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_BIND_TIMER, vcpu, priority, 0, 0, 0, 0);
+}
+
+/*
+ * Takes a free port for interrupts from vCPU to vCPU. It stays with its vCPU.
+ *
+ * - vcpu: the vCPU that is told of it
+ * - priority: 0, the highest, to 3
+ * - returns: the port
+ * - -PV_EINVAL: there is no such vCPU or priority
+ * - -PV_ENOSPC: no port of this priority is free
+ */
+static inline int64_t pv_event_bind_ipi(const void *page, uint32_t vcpu, uint32_t priority)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_BIND_IPI, vcpu, priority, 0, 0, 0, 0);
+}
+
+/*
+ * Has another vCPU told of a port from now on. A port that is pending is told to the new
+ * one.
+ *
+ * - port: the port
+ * - vcpu: the vCPU that is told of it
+ * - returns: 0
+ * - -PV_ENOENT: the port is free
+ * - -PV_EINVAL: there is no such port or vCPU
+ * - -PV_EPERM: the port is one of `event_bind_ipi`
+ */
+static inline int64_t pv_event_bind_vcpu(const void *page, uint32_t port, uint32_t vcpu)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_BIND_VCPU, port, vcpu, 0, 0, 0, 0);
+}
+
+/*
+ * Raises a port of `event_alloc` or `event_bind_ipi`: makes it pending and, unless it is
+ * masked, tells its vCPU. A port that is pending already stays so: its handler runs once.
+ *
+ * - port: the port
+ * - returns: 1 if the port became pending, 0 if it was
+ * - -PV_ENOENT: the port is free
+ * - -PV_EINVAL: there is no such port
+ * - -PV_EPERM: the port's source is not the guest
+ */
+static inline int64_t pv_event_send(const void *page, uint32_t port)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_SEND, port, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Masks a port: it may become pending, and nobody is told. The guest can set the bit of the
+ * event page itself instead, without an exit.
+ *
+ * - port: the port
+ * - returns: 0
+ * - -PV_ENOENT: the port is free
+ * - -PV_EINVAL: there is no such port
+ */
+static inline int64_t pv_event_mask(const void *page, uint32_t port)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_MASK, port, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Unmasks a port; if it is pending, its vCPU is told. On its own vCPU a guest can do the
+ * same in memory, without an exit.
+ *
+ * - port: the port
+ * - returns: 0
+ * - -PV_ENOENT: the port is free
+ * - -PV_EINVAL: there is no such port
+ */
+static inline int64_t pv_event_unmask(const void *page, uint32_t port)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_UNMASK, port, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Frees a port. It is not pending afterwards, and its timer is cancelled.
+ *
+ * - port: the port
+ * - returns: 0
+ * - -PV_ENOENT: the port is free
+ * - -PV_EINVAL: there is no such port
+ */
+static inline int64_t pv_event_close(const void *page, uint32_t port)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_CLOSE, port, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Takes a free port that the VMM raises, when what `source` says happens.
+ *
+ * - source: `PV_EVENT_SOURCE_*`
+ * - vcpu: the vCPU that is told of it
+ * - priority: 0, the highest, to 3
+ * - returns: the port
+ * - -PV_EINVAL: there is no such source, vCPU or priority
+ * - -PV_EBUSY: the source has a port
+ * - -PV_ENOSPC: no port of this priority is free
+ */
+static inline int64_t pv_event_bind_source(const void *page, uint32_t source,
+                                           uint32_t vcpu, uint32_t priority)
+{
+    return pv_hypercall(page, PV_CALL_EVENT_BIND_SOURCE, source, vcpu, priority, 0, 0, 0);
+}
+
+/*
+ * Sets a timer to raise its port once, and forgets what it was set to before.
+ *
+ * - port: a port of `event_bind_timer`
+ * - deadline: when, in nanoseconds of the clock; the past means now
+ * - returns: 0
+ * - -PV_ENOENT: the port is free
+ * - -PV_EINVAL: there is no such port, or it has no timer
+ */
+static inline int64_t pv_time_oneshot(const void *page, uint32_t port, uint64_t deadline)
+{
+    return pv_hypercall(page, PV_CALL_TIME_ONESHOT, port, deadline, 0, 0, 0, 0);
+}
+
+/*
+ * Sets a timer to raise its port at `first` and every `period` from then on, and forgets
+ * what it was set to before. Periods that nobody took notice of are one event.
+ *
+ * - port: a port of `event_bind_timer`
+ * - first: when first, in nanoseconds of the clock
+ * - period: the period in nanoseconds, 50,000 (20 kHz) or more
+ * - returns: 0
+ * - -PV_ENOENT: the port is free
+ * - -PV_EINVAL: there is no such port, it has no timer, or the period is too short
+ */
+static inline int64_t pv_time_periodic(const void *page, uint32_t port, uint64_t first,
+                                       uint64_t period)
+{
+    return pv_hypercall(page, PV_CALL_TIME_PERIODIC, port, first, period, 0, 0, 0);
+}
+
+/*
+ * Stops a timer. An event that is pending stays so.
+ *
+ * - port: a port of `event_bind_timer`
+ * - returns: 1 if the timer was set, 0 if not
+ * - -PV_ENOENT: the port is free
+ * - -PV_EINVAL: there is no such port, or it has no timer
+ */
+static inline int64_t pv_time_cancel(const void *page, uint32_t port)
+{
+    return pv_hypercall(page, PV_CALL_TIME_CANCEL, port, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Tells the time of day: writes a `pv_wallclock`.
+ *
+ * - out: where the `pv_wallclock` goes, 8-byte aligned
+ * - returns: 0
+ * - -PV_EFAULT: `out` is not in RAM or not 8-byte aligned
+ */
+static inline int64_t pv_time_wallclock(const void *page, pv_gpa_t out)
+{
+    return pv_hypercall(page, PV_CALL_TIME_WALLCLOCK, out, 0, 0, 0, 0, 0);
+}
+
+/*
  * Gives the rest of this vCPU's time slice to whoever waits for the processor.
  *
  * - returns: 0
@@ -929,6 +1731,64 @@ static inline int64_t pv_trap_return(const void *page, pv_gpa_t frame)
 static inline int64_t pv_sched_yield(const void *page)
 {
     return pv_hypercall(page, PV_CALL_SCHED_YIELD, 0, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Gives the rest of this vCPU's time slice to another vCPU, for example to one that holds a
+ * lock. If that one is running already, or blocked, it is as `sched_yield`.
+ *
+ * - vcpu: the vCPU
+ * - returns: 0
+ * - -PV_EINVAL: there is no such vCPU
+ */
+static inline int64_t pv_sched_yield_to(const void *page, uint32_t vcpu)
+{
+    return pv_hypercall(page, PV_CALL_SCHED_YIELD_TO, vcpu, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Waits until this vCPU is told of an event, is kicked, or `deadline` of the vCPU page has
+ * come (0 there: no deadline). Returns at once if `upcall_pending` is set, whether upcalls
+ * are masked or not. It costs no processor time.
+ *
+ * - returns: 0 for an event, 1 for a kick, 2 for the deadline
+ */
+static inline int64_t pv_sched_block(const void *page)
+{
+    return pv_hypercall(page, PV_CALL_SCHED_BLOCK, 0, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Waits until one of some ports is pending, masked or not, until this vCPU is kicked, or
+ * until the deadline. The port stays pending; the guest clears it.
+ *
+ * - ports: array of 32-bit port numbers, 8-byte aligned
+ * - count: number of ports, at most 64
+ * - deadline: in nanoseconds of the clock; 2^64-1: none; the past: only look
+ * - returns: the index in the array of a port that is pending
+ * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned
+ * - -PV_E2BIG: `count` is above 64
+ * - -PV_EINVAL: there is no such port
+ * - -PV_ENOENT: a port is free
+ * - -PV_EAGAIN: the vCPU was kicked
+ * - -PV_ETIMEDOUT: the deadline has come
+ */
+static inline int64_t pv_sched_poll(const void *page, pv_gpa_t ports, uint32_t count,
+                                    uint64_t deadline)
+{
+    return pv_hypercall(page, PV_CALL_SCHED_POLL, ports, count, deadline, 0, 0, 0);
+}
+
+/*
+ * Ends the `sched_block` or `sched_poll` that a vCPU is in, or the next one.
+ *
+ * - vcpu: the vCPU
+ * - returns: 0
+ * - -PV_EINVAL: there is no such vCPU
+ */
+static inline int64_t pv_sched_kick(const void *page, uint32_t vcpu)
+{
+    return pv_hypercall(page, PV_CALL_SCHED_KICK, vcpu, 0, 0, 0, 0, 0);
 }
 
 /*
@@ -962,6 +1822,210 @@ static inline int64_t pv_sched_reboot(const void *page)
 static inline int64_t pv_sched_crash(const void *page)
 {
     return pv_hypercall(page, PV_CALL_SCHED_CRASH, 0, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Says that this vCPU has been waiting for a lock in vain, spinning. The VMM gives the
+ * processor to others for a while if there are any.
+ *
+ * - spins: how often it has looked
+ * - returns: 0
+ */
+static inline int64_t pv_sched_spin(const void *page, uint32_t spins)
+{
+    return pv_hypercall(page, PV_CALL_SCHED_SPIN, spins, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Starts a vCPU that is stopped: it enters `entry` in the state of [the
+ * entry](#state-at-entry) but for RSP and RDI, in address space 0, without trap handlers,
+ * with upcalls masked.
+ *
+ * - vcpu: the vCPU
+ * - entry: RIP, in the lower half
+ * - stack: RSP, in the lower half
+ * - argument: RDI
+ * - returns: 0
+ * - -PV_EINVAL: there is no such vCPU, or an address is not in the lower half
+ * - -PV_EBUSY: it is not stopped
+ */
+static inline int64_t pv_vcpu_start(const void *page, uint32_t vcpu, uint64_t entry,
+                                    uint64_t stack, uint64_t argument)
+{
+    return pv_hypercall(page, PV_CALL_VCPU_START, vcpu, entry, stack, argument, 0, 0);
+}
+
+/*
+ * Stops a vCPU. When the call returns, it executes nothing. A vCPU that stops itself does
+ * not return; when the last one does, the VM ends as by `sched_shutdown` with 0.
+ *
+ * - vcpu: the vCPU
+ * - returns: 0
+ * - -PV_EINVAL: there is no such vCPU
+ * - -PV_EBUSY: it is stopping this one, or does not leave a call that it waits in
+ */
+static inline int64_t pv_vcpu_stop(const void *page, uint32_t vcpu)
+{
+    return pv_hypercall(page, PV_CALL_VCPU_STOP, vcpu, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Tells the state of a vCPU.
+ *
+ * - vcpu: the vCPU
+ * - returns: `PV_RUN_STATE_*`
+ * - -PV_EINVAL: there is no such vCPU
+ */
+static inline int64_t pv_vcpu_state(const void *page, uint32_t vcpu)
+{
+    return pv_hypercall(page, PV_CALL_VCPU_STATE, vcpu, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Asks the host to run a vCPU on some of its processors only, counted from 0 among those
+ * that the VM may use. A host may ignore it.
+ *
+ * - vcpu: the vCPU
+ * - set: a `pv_set` of processors, followed by its banks, 8-byte aligned
+ * - returns: number of processors of the set that the VM may use; 0: the hint is ignored
+ * - -PV_EFAULT: the set is not in RAM or not 8-byte aligned
+ * - -PV_EINVAL: there is no such vCPU, `format` is unknown, or `reserved` is not 0
+ */
+static inline int64_t pv_vcpu_set_affinity_hint(const void *page, uint32_t vcpu,
+                                                pv_gpa_t set)
+{
+    return pv_hypercall(page, PV_CALL_VCPU_SET_AFFINITY_HINT, vcpu, set, 0, 0, 0, 0);
+}
+
+/*
+ * Takes memory of the host for ranges of RAM, so that touching them costs no fault of the
+ * host. Each element is a `pv_range` of guest-physical addresses.
+ *
+ * - elements: array of `pv_range`, 8-byte aligned
+ * - returns: number of elements done, those before the start index included
+ * - -PV_EFAULT: the array or a range is not in RAM, or not aligned
+ * - -PV_EINVAL: a start or size is not a multiple of the page size, or a size is 0
+ * - -PV_E2BIG: a size is above 2 MiB
+ * - -PV_ENOMEM: the host has no memory
+ */
+static inline int64_t pv_mem_populate(const void *page, pv_gpa_t elements)
+{
+    return pv_hypercall(page, PV_CALL_MEM_POPULATE, elements, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Gives the memory behind ranges of RAM back to the host. Each element is a `pv_range` of
+ * guest-physical addresses. The pages read as zero from then on, and take memory again when
+ * they are written.
+ *
+ * - elements: array of `pv_range`, 8-byte aligned
+ * - returns: number of elements done, those before the start index included
+ * - -PV_EFAULT: the array or a range is not in RAM, or not aligned
+ * - -PV_EINVAL: a start or size is not a multiple of the page size, or a size is 0
+ * - -PV_E2BIG: a size is above 2 MiB
+ * - -PV_EPERM: a page is sealed, shared or executable
+ */
+static inline int64_t pv_mem_release(const void *page, pv_gpa_t elements)
+{
+    return pv_hypercall(page, PV_CALL_MEM_RELEASE, elements, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Says that what is in ranges of RAM is of no use any more. Each element is a `pv_range` of
+ * guest-physical addresses. Until a page is written again, it holds what it held or zeros;
+ * the host takes its memory when it needs some.
+ *
+ * - elements: array of `pv_range`, 8-byte aligned
+ * - returns: number of elements done, those before the start index included
+ * - -PV_EFAULT: the array or a range is not in RAM, or not aligned
+ * - -PV_EINVAL: a start or size is not a multiple of the page size, or a size is 0
+ * - -PV_E2BIG: a size is above 2 MiB
+ * - -PV_EPERM: a page is sealed, shared or executable
+ */
+static inline int64_t pv_mem_hint(const void *page, pv_gpa_t elements)
+{
+    return pv_hypercall(page, PV_CALL_MEM_HINT, elements, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Grants another guest of the same VMM the use of a range of this guest's RAM.
+ *
+ * - guest: number of the other guest
+ * - gpa: start of the range, a multiple of the page size
+ * - size: size in bytes, a multiple of the page size, at most 2 MiB
+ * - rights: `PV_RIGHT_READ`, with `PV_RIGHT_WRITE` or not
+ * - returns: number of the grant
+ * - -PV_ENOENT: there is no such other guest
+ * - -PV_EFAULT: the range is not in RAM
+ * - -PV_EINVAL: an address or size is not a multiple of the page size, the size is 0, or
+ *   the rights are others
+ * - -PV_E2BIG: the size is above 2 MiB
+ * - -PV_EPERM: a page is executable, or is sealed and the right to write is asked for
+ * - -PV_ENOSPC: this guest has `PV_GRANTS` of them
+ */
+static inline int64_t pv_mem_share(const void *page, uint32_t guest, pv_gpa_t gpa,
+                                   uint64_t size, uint32_t rights)
+{
+    return pv_hypercall(page, PV_CALL_MEM_SHARE, guest, gpa, size, rights, 0, 0);
+}
+
+/*
+ * Takes a grant back. When the call returns, the other guest can no longer use the range:
+ * its mappings of it are gone.
+ *
+ * - grant: number of the grant
+ * - returns: 1 if the other guest had attached it, 0 if not
+ * - -PV_ENOENT: this guest has no such grant
+ */
+static inline int64_t pv_mem_unshare(const void *page, uint32_t grant)
+{
+    return pv_hypercall(page, PV_CALL_MEM_UNSHARE, grant, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Attaches a grant of another guest: it gets a guest-physical address, at which `as_map`
+ * can map it. Writes a `pv_attachment`.
+ *
+ * - guest: number of the guest that granted it
+ * - grant: number of the grant
+ * - out: where the `pv_attachment` goes, 8-byte aligned
+ * - returns: 0
+ * - -PV_ENOENT: there is no such grant for this guest
+ * - -PV_EFAULT: `out` is not in RAM or not 8-byte aligned
+ * - -PV_EBUSY: it is attached already
+ * - -PV_ENOSPC: this guest has attached `PV_GRANTS` of them
+ */
+static inline int64_t pv_mem_attach(const void *page, uint32_t guest, uint32_t grant,
+                                    pv_gpa_t out)
+{
+    return pv_hypercall(page, PV_CALL_MEM_ATTACH, guest, grant, out, 0, 0, 0);
+}
+
+/*
+ * Detaches a grant, and removes what is mapped of it.
+ *
+ * - guest: number of the guest that granted it
+ * - grant: number of the grant
+ * - returns: 0
+ * - -PV_ENOENT: this guest has not attached it
+ */
+static inline int64_t pv_mem_detach(const void *page, uint32_t guest, uint32_t grant)
+{
+    return pv_hypercall(page, PV_CALL_MEM_DETACH, guest, grant, 0, 0, 0, 0);
+}
+
+/*
+ * Lists the grants that other guests offer this one, a `pv_offer` for each, in no order.
+ *
+ * - out: array of `pv_offer`, 8-byte aligned
+ * - count: elements that it has room for, at most 64
+ * - returns: number of elements written
+ * - -PV_EFAULT: `out` is not in RAM or not 8-byte aligned
+ * - -PV_E2BIG: `count` is above 64
+ */
+static inline int64_t pv_mem_offers(const void *page, pv_gpa_t out, uint32_t count)
+{
+    return pv_hypercall(page, PV_CALL_MEM_OFFERS, out, count, 0, 0, 0, 0);
 }
 
 /*

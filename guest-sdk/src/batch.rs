@@ -115,7 +115,7 @@ pub mod call {
                 ($($argument:ident : $type:ident = $meaning:literal,)*) -> $result:literal
                 errors [$($errno:ident = $reason:literal),*]
                 in $group:ident, since ($major:literal, $minor:literal), cost $cost:ident,
-                batch $batch:ident, replaces $replaces:literal;
+                batch $batch:ident, repeat $repeat:ident, replaces $replaces:literal;
         )*) => {
             $(define_calls! { @$batch $safety $name ($($argument: $type),*) })*
         };

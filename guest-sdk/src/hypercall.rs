@@ -4,6 +4,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use pv_abi::convention::{ARGUMENTS, CALL_ENTRY_OFFSET};
+use pv_abi::{CallWord, Errno};
 
 /// Address of the call entry of the hypercall page.
 static CALL_ENTRY: AtomicU64 = AtomicU64::new(0);
@@ -65,6 +66,59 @@ unsafe fn invoke_bare(word: u64) -> i64 {
     result
 }
 
+/// A repeated call that failed: how many elements were done, and the error of the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// Number of elements that were done.
+    pub done: u32,
+    /// Why the next one was not.
+    pub errno: Errno,
+}
+
+impl From<Undone> for Errno {
+    fn from(undone: Undone) -> Self {
+        undone.errno
+    }
+}
+
+impl core::fmt::Display for Undone {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "element {}: {}", self.done, self.errno)
+    }
+}
+
+impl core::error::Error for Undone {}
+
+/// Makes a repeated call until all `count` elements are done.
+///
+/// # Safety
+///
+/// As [`invoke`]'s.
+unsafe fn repeat(number: u16, arguments: [u64; ARGUMENTS], count: u32) -> Result<u32, Undone> {
+    // The call word has 12 bits for each.
+    const MOST: u32 = 0xfff;
+    let mut done = 0;
+    while done < count {
+        if count > MOST {
+            return Err(Undone {
+                done,
+                errno: Errno::E2BIG,
+            });
+        }
+        let word = CallWord {
+            number,
+            count: count as u16,
+            start: done as u16,
+        };
+        // SAFETY: the caller's promise.
+        match Errno::from_result(unsafe { invoke(word.encode(), arguments) }) {
+            Ok(now) => done = now,
+            Err(errno) => return Err(Undone { done, errno }),
+        }
+    }
+    Ok(done)
+}
+
 /// One function for each call of the ABI, by its name, with what its definition says.
 ///
 /// A call that may be made with any arguments without harm to this guest is a safe function.
@@ -80,9 +134,9 @@ pub mod raw {
                 ($($argument:ident : $type:ident = $meaning:literal,)*) -> $result:literal
                 errors [$($errno:ident = $reason:literal),*]
                 in $group:ident, since ($major:literal, $minor:literal), cost $cost:ident,
-                batch $batch:ident, replaces $replaces:literal;
+                batch $batch:ident, repeat $repeat:ident, replaces $replaces:literal;
         )*) => {
-            $(define_wrappers! { @function $safety
+            $(define_wrappers! { @$repeat $safety
                 [
                     $(#[doc = $prose])+
                     ///
@@ -96,7 +150,21 @@ pub mod raw {
                 $name ($($argument: $type),*)
             })*
         };
-        (@function safe [$($attributes:tt)*] $name:ident ($($argument:ident: $type:ident),*)) => {
+        (@yes $safety:ident [$($attributes:tt)*] $name:ident ($($argument:ident: $type:ident),*)) => {
+            $($attributes)*
+            ///
+            /// The call is made as often as it takes to have all `count` elements done.
+            ///
+            /// # Safety
+            ///
+            /// The memory and registers that the call changes are this caller's to change.
+            pub unsafe fn $name($($argument: $type,)* count: u32) -> Result<u32, super::Undone> {
+                let arguments = super::registers(&[$($argument.into_register()),+]);
+                // SAFETY: the caller's promise.
+                unsafe { super::repeat(pv_abi::calls::number::$name, arguments, count) }
+            }
+        };
+        (@no safe [$($attributes:tt)*] $name:ident ($($argument:ident: $type:ident),*)) => {
             $($attributes)*
             #[inline]
             pub fn $name($($argument: $type),*) -> Result<u32, Errno> {
@@ -104,7 +172,7 @@ pub mod raw {
                 Errno::from_result(unsafe { define_wrappers!(@invoke $name $($argument)*) })
             }
         };
-        (@function unsafe [$($attributes:tt)*] $name:ident ($($argument:ident: $type:ident),*)) => {
+        (@no unsafe [$($attributes:tt)*] $name:ident ($($argument:ident: $type:ident),*)) => {
             $($attributes)*
             ///
             /// # Safety

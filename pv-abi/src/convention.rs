@@ -20,6 +20,13 @@ pub const CALL_ENTRY_OFFSET: u64 = 0;
 /// are those of the trap. It needs no exit. It starts with ENDBR64.
 pub const TRAP_RETURN_OFFSET: u64 = 0x80;
 
+/// Offset of the task entry in the hypercall page: a guest jumps to it to run a task, with
+/// `upcall_mask` at 1, the task's RIP, RFLAGS, RSP, RCX and R11 in `task` of the vCPU page, and
+/// all its other registers in place. The task runs in the current address space, at privilege
+/// level 3, with upcalls unmasked, until it traps, makes a system call, or an upcall is
+/// delivered. It needs no exit. It starts with ENDBR64.
+pub const TASK_ENTRY_OFFSET: u64 = 0xc0;
+
 /// Largest value that a call returns in RAX.
 pub const MAX_RESULT: u32 = i32::MAX as u32;
 

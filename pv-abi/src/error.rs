@@ -37,6 +37,8 @@ macro_rules! errnos {
 errnos! {
     /// The caller may not do this, or not here (for example inside a batch).
     EPERM = 1,
+    /// There is no such thing.
+    ENOENT = 2,
     /// The VMM could not carry the call out for a reason of the host's.
     EIO = 5,
     /// A count or size is larger than the call takes.
@@ -47,12 +49,20 @@ errnos! {
     ENOMEM = 12,
     /// A guest-physical address is past the end of RAM, wraps around, or is not aligned.
     EFAULT = 14,
+    /// It is in use.
+    EBUSY = 16,
+    /// There is something already.
+    EEXIST = 17,
     /// An argument, a reserved bit or a reserved field has a value that the call does not take.
     EINVAL = 22,
+    /// All of them are in use.
+    ENOSPC = 28,
     /// The other end is closed, for good.
     EPIPE = 32,
     /// There is no such call.
     ENOSYS = 38,
+    /// The time is over.
+    ETIMEDOUT = 110,
 }
 
 impl Errno {

@@ -35,6 +35,28 @@ features! {
     CONSOLE = 6,
     /// `debug_crash_report`: a crash carries a message and registers.
     CRASH_REPORT = 7,
+    /// The `as` group: address spaces.
+    ADDRESS_SPACES = 8,
+    /// The `event` group and `trap_set_upcall`.
+    EVENTS = 9,
+    /// The clock of the vCPU page, and `time_wallclock`.
+    CLOCK = 10,
+    /// `time_oneshot`, `time_periodic`, `time_cancel`.
+    TIMERS = 11,
+    /// `sched_block`, `sched_poll`, `sched_kick`, `sched_yield_to`, `sched_spin`.
+    BLOCKING = 12,
+    /// The `vcpu` group.
+    VCPUS = 13,
+    /// The task entry of the hypercall page.
+    TASKS = 14,
+    /// `mem_populate`, `mem_release`, `mem_hint`.
+    BALLOON = 15,
+    /// `mem_share` and the other calls of grants.
+    GRANTS = 16,
+    /// `trap_set_debug`.
+    DEBUG_REGISTERS = 17,
+    /// `deferred` of the vCPU page.
+    DEFERRED = 18,
 }
 
 impl Features {

@@ -20,13 +20,19 @@ pub mod calls;
 pub mod convention;
 pub mod crash;
 pub mod error;
+pub mod event;
+pub mod event_protocol;
 pub mod features;
+pub mod grant;
 pub mod image_note;
+pub mod mapping;
 pub mod pins;
 #[cfg(feature = "render")]
 pub mod render;
+pub mod set;
 pub mod start_info;
 pub mod stats;
+pub mod time;
 pub mod trap;
 pub mod types;
 pub mod vcpu_page;
@@ -41,7 +47,7 @@ pub use types::Gpa;
 /// a changed layout or number needs a new one.
 pub const ABI_MAJOR: u16 = 1;
 /// Minor version of the ABI. It grows when calls, fields or feature bits are added.
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 
 /// Asserts at compile time that a struct of the ABI has the layout it was published with.
 ///

@@ -98,10 +98,20 @@ pub struct StartInfo {
     pub memory_map_count: u64,
     /// The ranges of RAM.
     pub memory_map: [MemoryRegion; MEMORY_MAP_REGIONS],
+    /// The event page.
+    pub event_page: u64,
+    /// Number of this guest among those of its VMM.
+    pub guest: u32,
+    /// Number of guests of this VMM.
+    pub guests: u32,
+    /// Number of processors of the host that the VM may use.
+    pub host_processors: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 pin_layout!(MemoryRegion, size 32 { gpa @ 0, size @ 8, address @ 16, kind @ 24, rights @ 28 });
-pin_layout!(StartInfo, size 4008 {
+pin_layout!(StartInfo, size 4032 {
     magic @ 0,
     abi_major @ 8,
     abi_minor @ 10,
@@ -126,4 +136,8 @@ pin_layout!(StartInfo, size 4008 {
     doorbell_count @ 158,
     memory_map_count @ 160,
     memory_map @ 168,
+    event_page @ 4008,
+    guest @ 4016,
+    guests @ 4020,
+    host_processors @ 4024,
 });

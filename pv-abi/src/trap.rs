@@ -20,6 +20,9 @@ pub const TRAP_VECTORS: usize = 32;
 /// [`TrapState::vector`] of a SYSCALL instruction (see `trap_set_syscall`).
 pub const SYSCALL_VECTOR: u32 = 0x100;
 
+/// [`TrapState::vector`] of an upcall (see `trap_set_upcall`).
+pub const UPCALL_VECTOR: u32 = 0x101;
+
 /// #DE, divide error.
 pub const VECTOR_DE: u32 = 0;
 /// #DB, debug exception.
@@ -77,6 +80,7 @@ pub const fn vector_name(vector: u32) -> Option<&'static str> {
         20 => "#VE",
         21 => "#CP",
         SYSCALL_VECTOR => "SYSCALL",
+        UPCALL_VECTOR => "upcall",
         _ => return None,
     })
 }
@@ -89,12 +93,16 @@ pub const fn vector_name(vector: u32) -> Option<&'static str> {
 pub struct TrapState {
     /// 1 from the trap on until the handler clears it.
     pub busy: u32,
-    /// The vector: 0 to 31, or [`SYSCALL_VECTOR`].
+    /// The vector: 0 to 31, [`SYSCALL_VECTOR`] or [`UPCALL_VECTOR`].
     pub vector: u32,
-    /// CR2, the faulting linear address. Only a #PF sets it.
+    /// CR2, the faulting linear address, of a #PF; DR6 of a #DB. Other vectors leave it alone.
     pub cr2: u64,
-    /// Zero; the monitor may use it.
-    pub reserved: [u64; 6],
+    /// The monitor's.
+    pub reserved: u64,
+    /// 1 when a task was interrupted, 0 when it was the kernel.
+    pub from_task: u64,
+    /// The monitor's.
+    pub reserved1: [u64; 4],
     /// The error code of a vector that has one; otherwise undefined.
     pub error: u64,
     /// Where the trap happened, or the next instruction, as the vector has it.
@@ -117,6 +125,19 @@ pub struct TrapHandler {
     pub handler: u64,
     /// Zero.
     pub flags: u64,
+}
+
+/// Breakpoints: what `trap_set_debug` takes (Intel SDM vol. 3B, 18.2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct DebugRegisters {
+    /// DR0 to DR3: linear addresses.
+    pub address: [u64; 4],
+    /// DR7: L0 to L3 enable a breakpoint; R/W0 to R/W3 and LEN0 to LEN3 say of what kind it is.
+    /// All other bits are zero, but for bit 10, which is ignored.
+    pub control: u64,
+    /// Zero.
+    pub reserved: [u64; 3],
 }
 
 /// All registers of interrupted code: what a handler saves, what `trap_return` restores
@@ -176,6 +197,7 @@ pin_layout!(TrapState, size 112 {
     busy @ 0,
     vector @ 4,
     cr2 @ 8,
+    from_task @ 24,
     error @ 64,
     rip @ 72,
     cs @ 80,
@@ -183,6 +205,7 @@ pin_layout!(TrapState, size 112 {
     rsp @ 96,
     ss @ 104,
 });
+pin_layout!(DebugRegisters, size 64 { address @ 0, control @ 32, reserved @ 40 });
 pin_layout!(TrapHandler, size 16 { handler @ 0, flags @ 8 });
 pin_layout!(TrapFrame, size 184 {
     r15 @ 0,

@@ -3,14 +3,45 @@
 //! Each field is marked by who writes it. The VMM trusts nothing that it reads here.
 
 use crate::pin_layout;
+use crate::stats::BatchEntry;
 use crate::trap::TrapState;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Distance between two vCPU pages, and the size of one, in bytes.
 pub const VCPU_PAGE_SIZE: u64 = 4096;
 
+/// How many calls can be deferred.
+pub const DEFERRED_CALLS: usize = 32;
+
+/// [`VcpuPage::run_state`]: the vCPU has not been started, or was stopped.
+pub const RUN_STATE_STOPPED: u32 = 0;
+/// [`VcpuPage::run_state`]: it is in the guest, or a call of its own is being carried out.
+pub const RUN_STATE_RUNNING: u32 = 1;
+/// [`VcpuPage::run_state`]: it could run, and waits for a processor of the host.
+pub const RUN_STATE_RUNNABLE: u32 = 2;
+/// [`VcpuPage::run_state`]: it waits inside a call.
+pub const RUN_STATE_BLOCKED: u32 = 3;
+
+/// A task that is about to be entered: what the task entry of the hypercall page takes from here.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct TaskState {
+    /// Guest: RIP of the task, in the lower half.
+    pub rip: u64,
+    /// Guest: its flags; the arithmetic flags, DF, TF, RF, AC and ID are taken.
+    pub rflags: u64,
+    /// Guest: its RSP.
+    pub rsp: u64,
+    /// Guest: its RCX, which the entry needs itself.
+    pub rcx: u64,
+    /// Guest: its R11, likewise.
+    pub r11: u64,
+    /// Zero.
+    pub reserved: [u64; 3],
+}
+
 /// The clock of a vCPU, in the layout of `struct pvclock_vcpu_time_info`
-/// (Linux, `arch/x86/include/asm/pvclock-abi.h`). All zero while no clock is offered.
+/// (Linux, `arch/x86/include/asm/pvclock-abi.h`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Clock {
@@ -46,8 +77,19 @@ pub struct VcpuPage {
     pub upcall_pending: u8,
     /// Zero.
     pub reserved0: u16,
-    /// Zero; room for the event selector, run state, steal time and deadline slots.
-    pub reserved1: [u64; 6],
+    /// VMM sets, guest clears: the words of the event page with ports to look at.
+    pub event_selector: u64,
+    /// Guest: until when `sched_block` waits, in nanoseconds of the clock; 0: no deadline.
+    pub deadline: u64,
+    /// VMM: nanoseconds that this vCPU could have run and the host ran something else. It is
+    /// brought up to date now and then.
+    pub steal_time: u64,
+    /// VMM: `RUN_STATE_*`.
+    pub run_state: u32,
+    /// Zero.
+    pub reserved1: u32,
+    /// Zero.
+    pub reserved3: [u64; 2],
     /// VMM: the clock.
     pub clock: Clock,
     /// Zero.
@@ -68,6 +110,17 @@ pub struct VcpuPage {
     pub call: [u64; 8],
     /// CPU and monitor: the trap that is being delivered.
     pub trap: TrapState,
+    /// Guest: the task that is about to be entered.
+    pub task: TaskState,
+    /// Guest: how many elements of `deferred` wait. The VMM carries them out, in their
+    /// order, before the next call of this vCPU, and sets this to 0.
+    pub deferred_count: u32,
+    /// Zero.
+    pub reserved4: u32,
+    /// Zero.
+    pub reserved5: [u64; 197],
+    /// Guest: calls that can wait. The VMM writes the result of each into it.
+    pub deferred: [BatchEntry; DEFERRED_CALLS],
 }
 
 pin_layout!(Clock, size 32 {
@@ -78,11 +131,16 @@ pin_layout!(Clock, size 32 {
     tsc_shift @ 28,
     flags @ 29,
 });
-pin_layout!(VcpuPage, size 400 {
+pin_layout!(TaskState, size 64 { rip @ 0, rflags @ 8, rsp @ 16, rcx @ 24, r11 @ 32 });
+pin_layout!(VcpuPage, size 4096 {
     self_address @ 0,
     vcpu_id @ 8,
     upcall_mask @ 12,
     upcall_pending @ 13,
+    event_selector @ 16,
+    deadline @ 24,
+    steal_time @ 32,
+    run_state @ 40,
     clock @ 64,
     boot_stack_top @ 128,
     boot_stack_size @ 136,
@@ -91,4 +149,7 @@ pin_layout!(VcpuPage, size 400 {
     guest @ 160,
     call @ 224,
     trap @ 288,
+    task @ 400,
+    deferred_count @ 464,
+    deferred @ 2048,
 });

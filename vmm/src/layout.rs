@@ -13,6 +13,8 @@ pub const START_INFO: u64 = SHARED_PAGES_BASE;
 pub const COMMAND_LINE: u64 = SHARED_PAGES_BASE + PAGE_SIZE;
 /// The hypercall page.
 pub const HYPERCALL_PAGE: u64 = SHARED_PAGES_BASE + 2 * PAGE_SIZE;
+/// The event page.
+pub const EVENT_PAGE: u64 = SHARED_PAGES_BASE + 3 * PAGE_SIZE;
 /// The vCPU pages.
 pub const VCPU_PAGES: u64 = SHARED_PAGES_BASE + 0x10_0000;
 

@@ -7,7 +7,7 @@ use paravane::console::Console;
 use paravane::console::output::Output;
 use paravane::hypercall::page::HypercallPage;
 use paravane::hypercall::stats::CallStats;
-use paravane::hypercall::{CallContext, Services, dispatch};
+use paravane::hypercall::{CallContext, Services, ServicesConfig, dispatch};
 use paravane::memory::{PrivateMemory, Ram};
 use paravane::monitor::state::Monitor;
 use paravane::paging::PageTables;
@@ -93,6 +93,7 @@ impl World {
         };
         let private = Arc::new(PrivateMemory::new(RAM_SIZE, 16).unwrap());
         let mut tables = PageTables::new(&private).unwrap();
+        let root = tables.root();
         let code = Monitor::install_code(&private).unwrap();
         let monitor = Monitor::install(&private, &mut tables, code, 0).unwrap();
         monitor.initialize(mode, &HypercallPage::new(mode)).unwrap();
@@ -106,14 +107,16 @@ impl World {
             ram.write(gpa, entry.as_bytes()).unwrap();
         }
         Self {
-            services: Services {
-                ram,
+            services: Services::new(ServicesConfig {
+                ram: Arc::new(ram),
+                private: Arc::clone(&private),
+                monitors: std::slice::from_ref(&monitor),
+                root,
+                event_page: private.allocate(1).unwrap(),
                 console: Console::new(output),
                 features: FEATURES,
                 mode,
-                crash_report: Default::default(),
-                trace_limit: Default::default(),
-            },
+            }),
             monitor,
             stats: CallStats::default(),
         }
@@ -131,6 +134,7 @@ impl World {
     fn call(&mut self, number: u16, arguments: [u64; 6]) -> (i64, u64) {
         let mut context = CallContext {
             services: &self.services,
+            vcpu: 0,
             monitor: &self.monitor,
             stats: &mut self.stats,
             action: None,

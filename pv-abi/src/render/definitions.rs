@@ -71,7 +71,7 @@ sources! {
         structs: ;
     }
     convention as crate::convention {
-        constants: CALL_ENTRY_OFFSET TRAP_RETURN_OFFSET MAX_RESULT ARGUMENTS;
+        constants: CALL_ENTRY_OFFSET TRAP_RETURN_OFFSET TASK_ENTRY_OFFSET MAX_RESULT ARGUMENTS;
         structs: ;
     }
     address_space as crate::address_space {
@@ -89,18 +89,42 @@ sources! {
         structs: MemoryRegion StartInfo;
     }
     trap as crate::trap {
-        constants: TRAP_VECTORS SYSCALL_VECTOR VECTOR_DE VECTOR_DB VECTOR_BP VECTOR_OF
+        constants: TRAP_VECTORS SYSCALL_VECTOR UPCALL_VECTOR VECTOR_DE VECTOR_DB VECTOR_BP VECTOR_OF
             VECTOR_BR VECTOR_UD VECTOR_NM VECTOR_DF VECTOR_TS VECTOR_NP VECTOR_SS VECTOR_GP
             VECTOR_PF VECTOR_MF VECTOR_AC VECTOR_XM;
-        structs: TrapState TrapHandler TrapFrame;
-    }
-    vcpu_page as crate::vcpu_page {
-        constants: VCPU_PAGE_SIZE;
-        structs: Clock VcpuPage;
+        structs: TrapState TrapHandler DebugRegisters TrapFrame;
     }
     stats as crate::stats {
         constants: BATCH_MAX BATCH_STOP_ON_ERROR;
         structs: Stats BatchEntry;
+    }
+    vcpu_page as crate::vcpu_page {
+        constants: VCPU_PAGE_SIZE DEFERRED_CALLS RUN_STATE_STOPPED RUN_STATE_RUNNING
+            RUN_STATE_RUNNABLE RUN_STATE_BLOCKED;
+        structs: TaskState Clock VcpuPage;
+    }
+    mapping as crate::mapping {
+        constants: TASK_AREA_START TASK_AREA_END LARGE_PAGE_SIZE ADDRESS_SPACES
+            TRANSLATION_SEALED TRANSLATION_TASK;
+        structs: Mapping Range Translation;
+    }
+    event as crate::event {
+        constants: EVENT_PORTS EVENT_WORDS EVENT_PRIORITIES EVENT_PORTS_PER_PRIORITY
+            TIMERS_MAX TIMER_PERIOD_MIN EVENT_SOURCE_CONSOLE EVENT_SOURCE_SHUTDOWN
+            EVENT_SOURCE_GRANT;
+        structs: EventPage;
+    }
+    time as crate::time {
+        constants: ;
+        structs: Wallclock;
+    }
+    grant as crate::grant {
+        constants: GRANTS;
+        structs: Attachment Offer;
+    }
+    set as crate::set {
+        constants: SET_ALL SET_SPARSE;
+        structs: Set;
     }
     crash as crate::crash {
         constants: CRASH_PANIC CRASH_TRAP CRASH_MESSAGE_MAX;

@@ -94,7 +94,7 @@ impl CrashRegisters {
         if let Some(trap) = &state.trap {
             // The trap that could not be delivered, which for a double trap is the second.
             frame.vector = match state.exit {
-                Some(FatalExit::DoubleTrap) => trap.reserved[0],
+                Some(FatalExit::DoubleTrap) => trap.reserved,
                 _ => trap.vector.into(),
             };
             frame.error = trap.error;

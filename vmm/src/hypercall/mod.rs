@@ -7,30 +7,43 @@
 
 pub mod page;
 
+mod address_space;
 mod core;
 mod debug;
+mod event;
 mod io;
+mod mem;
+pub mod repeat;
 mod sched;
 pub mod stats;
 mod table;
+mod time;
 mod trap;
+mod vcpu;
 
 use crate::carrier::Mode;
 use crate::console::Console;
-use crate::memory::Ram;
+use crate::event::Events;
+use crate::grant::Grants;
+use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::state::Monitor;
+use crate::space::AddressSpaces;
+use crate::time::clock::Clock;
+use crate::time::timers::Timers;
+use crate::vcpu::shared::Vcpus;
 use pv_abi::convention::ARGUMENTS;
 use pv_abi::crash::CrashReport;
 use pv_abi::trap::TrapFrame;
 use pv_abi::{CallWord, Errno, Features, Gpa};
+use repeat::Repeat;
 use stats::{CallStats, timestamp};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// What the calls of all vCPUs of a VM share.
 #[derive(Debug)]
 pub struct Services {
     /// RAM.
-    pub ram: Ram,
+    pub ram: Arc<Ram>,
     /// The console.
     pub console: Console,
     /// The features that are offered.
@@ -41,6 +54,66 @@ pub struct Services {
     pub crash_report: Mutex<Option<GuestReport>>,
     /// What the guest may have logged.
     pub trace_limit: debug::TraceLimit,
+    /// The vCPUs.
+    pub vcpus: Vcpus,
+    /// The ports.
+    pub events: Events,
+    /// The clock.
+    pub clock: Clock,
+    /// The timers.
+    pub timers: Timers,
+    /// The address spaces.
+    pub spaces: AddressSpaces,
+    /// The grants.
+    pub grants: Grants,
+}
+
+/// What [`Services`] are made for.
+#[derive(Debug)]
+pub struct ServicesConfig<'a> {
+    /// RAM.
+    pub ram: Arc<Ram>,
+    /// The VMM's private pages.
+    pub private: Arc<PrivateMemory>,
+    /// The monitors, one for each vCPU.
+    pub monitors: &'a [Monitor],
+    /// Guest-physical address of the kernel's root page table.
+    pub root: u64,
+    /// Guest-physical address of the event page.
+    pub event_page: u64,
+    /// The console.
+    pub console: Console,
+    /// The features that are offered.
+    pub features: Features,
+    /// How the guest runs and calls.
+    pub mode: Mode,
+}
+
+impl Services {
+    /// Those of a VM that has not run yet.
+    pub fn new(config: ServicesConfig<'_>) -> Self {
+        let vcpu_pages: Vec<u64> = config.monitors.iter().map(Monitor::vcpu_page).collect();
+        let private = &config.private;
+        Self {
+            vcpus: Vcpus::new(vcpu_pages.len() as u32),
+            events: Events::new(Arc::clone(private), config.event_page, &vcpu_pages),
+            clock: Clock::default(),
+            timers: Timers::default(),
+            spaces: AddressSpaces::new(
+                Arc::clone(private),
+                Arc::clone(&config.ram),
+                config.mode,
+                config.root,
+            ),
+            grants: Grants::default(),
+            ram: config.ram,
+            console: config.console,
+            features: config.features,
+            mode: config.mode,
+            crash_report: Mutex::default(),
+            trace_limit: debug::TraceLimit::default(),
+        }
+    }
 }
 
 /// A crash report, taken out of the guest's memory.
@@ -65,6 +138,13 @@ pub enum Action {
     Resume(Box<TrapFrame>),
     /// Set the FS base.
     SetTls(u64),
+    /// Make these the root page tables of this vCPU.
+    SetRoots {
+        /// The one that the kernel runs on.
+        kernel: u64,
+        /// The one that tasks run on, in ring3 mode.
+        task: u64,
+    },
     /// The VM is being stopped while the call waited: do not enter the guest again.
     Interrupted,
 }
@@ -74,6 +154,8 @@ pub enum Action {
 pub struct CallContext<'a> {
     /// What the VM's vCPUs share.
     pub services: &'a Services,
+    /// Number of the calling vCPU.
+    pub vcpu: u32,
     /// The calling vCPU's monitor.
     pub monitor: &'a Monitor,
     /// The calling vCPU's counters.
@@ -92,12 +174,31 @@ pub fn dispatch(context: &mut CallContext<'_>, word: u64, arguments: &Arguments)
     let start = timestamp();
     let entry = match lookup(word) {
         Ok(entry) => entry,
-        Err(errno) => {
-            context.stats.record_unknown();
-            return errno.to_result();
-        }
+        Err(_) => return dispatch_rare(context, word, arguments),
     };
     let result = (entry.run)(context, arguments);
+    context
+        .stats
+        .record(entry.index, timestamp().wrapping_sub(start));
+    if result.is_err() {
+        context.stats.failed += 1;
+    }
+    to_register(result)
+}
+
+/// Carries out what is not in the table as it is: a repeated call. Refuses all else.
+#[cold]
+fn dispatch_rare(context: &mut CallContext<'_>, word: u64, arguments: &Arguments) -> i64 {
+    let start = timestamp();
+    let found = CallWord::decode(word).and_then(|decoded| {
+        let entry = table::TABLE.get(usize::from(decoded.number))?.as_ref()?;
+        Some((entry, entry.repeated?, Repeat::of(decoded)?))
+    });
+    let Some((entry, run, repeat)) = found else {
+        context.stats.record_unknown();
+        return refusal(word).to_result();
+    };
+    let result = run(context, repeat, arguments);
     context
         .stats
         .record(entry.index, timestamp().wrapping_sub(start));
@@ -124,7 +225,7 @@ fn refusal(word: u64) -> Errno {
         None => Errno::EINVAL,
         Some(decoded) => {
             let entry = table::TABLE.get(usize::from(decoded.number));
-            // None of the calls of this version is repeated.
+            // It exists, and was called as if it were, or were not, a repeated one.
             if entry.is_some_and(Option::is_some) {
                 Errno::EINVAL
             } else {

@@ -66,3 +66,14 @@ pub(super) fn trap_return(context: &mut CallContext<'_>, frame: Gpa) -> Result<u
     context.action = Some(Action::Resume(Box::new(frame)));
     Ok(0)
 }
+
+pub(super) fn trap_set_upcall(_context: &mut CallContext<'_>, _handler: u64) -> Result<u32, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+pub(super) fn trap_set_debug(
+    _context: &mut CallContext<'_>,
+    _registers: Gpa,
+) -> Result<u32, Errno> {
+    Err(Errno::ENOSYS)
+}

@@ -97,6 +97,11 @@ impl Monitor {
         Ok(())
     }
 
+    /// Number of the vCPU.
+    pub fn vcpu(&self) -> u32 {
+        self.vcpu
+    }
+
     /// Guest-physical address of the vCPU page.
     pub fn vcpu_page(&self) -> u64 {
         self.vcpu_page

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod kick;
 pub mod registers;
 pub mod run_page;
+pub mod shared;
 
 use crate::carrier::Mode;
 use crate::hypercall::stats::CallStats;
@@ -142,6 +143,7 @@ impl Vcpu {
             let (word, arguments) = (self.call.call_word(), self.call.arguments());
             let mut context = CallContext {
                 services,
+                vcpu: self.monitor.vcpu(),
                 monitor: &self.monitor,
                 stats: &mut self.stats,
                 action: None,
@@ -172,6 +174,7 @@ impl Vcpu {
                 self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
                 Ok(None)
             }
+            Action::SetRoots { .. } => Ok(None),
             Action::Resume(frame) => {
                 finish_exit(&mut self.fd)?;
                 let registers = general_registers(&frame);

@@ -6,7 +6,8 @@ use crate::carrier::{Mode, Privilege};
 use crate::hypercall::page::HypercallPage;
 use crate::image::{Image, SEGMENTS_MAX, Segment};
 use crate::layout::{
-    COMMAND_LINE, HYPERCALL_PAGE, MAX_VCPUS, START_INFO, TRAP_STACK_SIZE, VCPU_PAGES, vcpu_page,
+    COMMAND_LINE, EVENT_PAGE, HYPERCALL_PAGE, MAX_VCPUS, START_INFO, TRAP_STACK_SIZE, VCPU_PAGES,
+    vcpu_page,
 };
 use crate::memory::MemoryError;
 use crate::paging::{Access, LARGE_PAGE_SIZE, Mapping, Owner};
@@ -301,6 +302,10 @@ pub fn load(
     for (slot, region) in info.memory_map.iter_mut().zip(memory_map) {
         *slot = region;
     }
+    info.event_page = EVENT_PAGE;
+    info.guests = 1;
+    info.host_processors =
+        std::thread::available_parallelism().map_or(1, |processors| processors.get() as u32);
     map_shared(machine, mode, &info, contents.command_line, &page)?;
     Ok(Start {
         entry: image.entry(),
@@ -370,6 +375,7 @@ fn map_shared(
     map(START_INFO, gpa, Access::Read)?;
     map(COMMAND_LINE, gpa + PAGE_SIZE, Access::Read)?;
     map(HYPERCALL_PAGE, machine.hypercall_page, Access::ReadExecute)?;
+    map(EVENT_PAGE, machine.event_page, Access::ReadWrite)?;
     for (vcpu, monitor) in (0..).zip(&machine.monitors) {
         map(vcpu_page(vcpu), monitor.vcpu_page(), Access::ReadWrite)?;
     }

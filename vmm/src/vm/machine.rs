@@ -78,6 +78,8 @@ pub struct Machine {
     pub root: u64,
     /// Guest-physical address of the hypercall page, which is not mapped yet.
     pub hypercall_page: u64,
+    /// Guest-physical address of the event page, which is not mapped yet.
+    pub event_page: u64,
     /// Whether this KVM runs on virtualization hardware; otherwise it is a software KVM.
     pub hardware: bool,
     /// Whether KVM_HC_MAP_GPA_RANGE exits to the VMM.
@@ -141,6 +143,7 @@ impl Machine {
         let root = tables.root();
 
         let hypercall_page = private.allocate(1)?;
+        let event_page = private.allocate(1)?;
         let hardware = has_virtualization_hardware();
         // A software KVM lets CPL 3 see the host's CPUID whatever is set here, and asking for
         // the supported leaves takes as long there as the rest of the machine.
@@ -153,6 +156,7 @@ impl Machine {
             monitors,
             root,
             hypercall_page,
+            event_page,
             hardware,
             hypercall_exits,
             tsc_frequency: 0,

@@ -8,7 +8,7 @@ pub mod stages;
 
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
-use crate::hypercall::{GuestReport, Services};
+use crate::hypercall::{GuestReport, Services, ServicesConfig};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
 use crate::sync::lock;
@@ -153,9 +153,20 @@ impl Vm {
             private,
             monitors,
             root,
+            event_page,
             tsc_frequency,
             ..
         } = machine;
+        let services = Services::new(ServicesConfig {
+            ram: Arc::new(ram),
+            private: Arc::clone(&private),
+            monitors: &monitors,
+            root,
+            event_page,
+            console,
+            features: FEATURES,
+            mode,
+        });
         let mut others = vcpus;
         // Both have one element for each vCPU, and there is at least one.
         let (fd, monitor) = match (others.drain(..1).next(), monitors.into_iter().next()) {
@@ -168,14 +179,6 @@ impl Vm {
         vcpu.start_at(start.entry, start.stack_top, start.start_info)?;
         stages.done("vcpu");
 
-        let services = Services {
-            ram,
-            console,
-            features: FEATURES,
-            mode,
-            crash_report: Default::default(),
-            trace_limit: Default::default(),
-        };
         let control = Arc::new(VmControl {
             services,
             kicker: Kicker::default(),

@@ -77,6 +77,7 @@ impl Watched {
             Some(Action::Crash) => number::sched_crash,
             Some(Action::Resume(_)) => number::trap_return,
             Some(Action::SetTls(_)) => number::trap_set_tls,
+            Some(Action::SetRoots { .. }) => number::as_switch,
             Some(Action::Interrupted) => panic!("nobody stopped the VM"),
         };
         assert_eq!(call.word, u64::from(owner));

@@ -6,7 +6,7 @@ use crate::console::input::InputBuffer;
 use crate::console::output::Output;
 use crate::hypercall::page::HypercallPage;
 use crate::hypercall::stats::CallStats;
-use crate::hypercall::{Action, Arguments, CallContext, Services, dispatch};
+use crate::hypercall::{Action, Arguments, CallContext, Services, ServicesConfig, dispatch};
 use crate::layout::{MONITOR_DATA, MONITOR_IDT, monitor_window};
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
@@ -49,7 +49,7 @@ pub(super) const TYPED: &[u8] = b"hello";
 const VCPUS: u32 = 3;
 /// The vCPU that calls: not the first, so that a confusion of vCPUs shows.
 const CALLER: u32 = 1;
-const PRIVATE_PAGES: u64 = 24;
+const PRIVATE_PAGES: u64 = 25;
 
 /// Every mode that there is.
 pub(super) fn modes() -> Vec<Mode> {
@@ -165,17 +165,20 @@ impl World {
             monitor.initialize_vcpu_page(None, 0).unwrap();
             monitors.push(monitor);
         }
+        let event_page = private.allocate(1).unwrap();
         let input = Arc::<InputBuffer>::default();
         input.push(TYPED);
         let world = Self {
-            services: Arc::new(Services {
-                ram: Ram::new(RAM_SIZE).unwrap(),
+            services: Arc::new(Services::new(ServicesConfig {
+                ram: Arc::new(Ram::new(RAM_SIZE).unwrap()),
+                private: Arc::clone(&private),
+                monitors: &monitors,
+                root,
+                event_page,
                 console: Console::with_input(output, Arc::clone(&input)),
                 features: FEATURES,
                 mode,
-                crash_report: Default::default(),
-                trace_limit: Default::default(),
-            }),
+            })),
             stats: CallStats::default(),
             input,
             action: None,
@@ -221,6 +224,7 @@ impl World {
     pub fn dispatch(&mut self, word: u64, arguments: &Arguments) -> i64 {
         let mut context = CallContext {
             services: &self.services,
+            vcpu: CALLER,
             monitor: &self.monitors[CALLER as usize],
             stats: &mut self.stats,
             action: None,

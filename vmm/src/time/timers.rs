@@ -1,0 +1,5 @@
+//! Timers.
+
+/// The timers of a VM.
+#[derive(Debug, Default)]
+pub struct Timers {}
