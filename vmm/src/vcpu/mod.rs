@@ -157,7 +157,7 @@ impl Vcpu {
             return Ok(None);
         };
         shared.adopt_thread();
-        let _timer = services.timers.attach(number);
+        services.timers.attach(number);
         // SAFETY: the run page is mapped as long as `self.fd` lives, and the registration is
         // dropped when this function returns.
         let _registration = unsafe { shared.kicker.register(self.page.immediate_exit()) };
