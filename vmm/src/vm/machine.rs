@@ -3,6 +3,7 @@
 
 use crate::layout::{MAX_VCPUS, MONITOR_STRIDE};
 use crate::memory::{MemoryError, PrivateMemory, Ram};
+use crate::monitor::data::host_has_vmx;
 use crate::monitor::state::Monitor;
 use crate::paging::{PageTables, tables_needed};
 use crate::vcpu::{VcpuError, ioctl, registers};
@@ -242,13 +243,11 @@ fn cpuid(kvm: &Kvm) -> Result<CpuId, MachineError> {
     Ok(cpuid)
 }
 
-/// Whether the CPU has VMX or SVM (Intel SDM vol. 2A, CPUID leaf 1; AMD APM vol. 3, leaf
-/// 8000_0001h).
+/// Whether the CPU has VMX or SVM (AMD APM vol. 3, CPUID leaf 8000_0001h).
 fn has_virtualization_hardware() -> bool {
     use core::arch::x86_64::__cpuid;
-    const VMX: u32 = 1 << 5;
     const SVM: u32 = 1 << 2;
-    __cpuid(1).ecx & VMX != 0
+    host_has_vmx()
         || (__cpuid(0x8000_0000).eax >= 0x8000_0001 && __cpuid(0x8000_0001).ecx & SVM != 0)
 }
 
