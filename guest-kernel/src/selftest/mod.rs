@@ -8,6 +8,7 @@ mod batch;
 mod builtins;
 mod catch;
 mod console;
+mod debug;
 mod entropy;
 mod heap;
 mod memory;
@@ -50,6 +51,7 @@ const GROUPS: &[Group] = &[
     entropy::GROUP,
     batch::GROUP,
     traps::GROUP,
+    debug::GROUP,
     vcpus::GROUP,
     sched::GROUP,
     tls::GROUP,

@@ -34,7 +34,12 @@ pub const FEATURES: Features = Features::BATCH
     .union(Features::TLS)
     .union(Features::DIRECT_RETURN)
     .union(Features::CONSOLE)
-    .union(Features::CRASH_REPORT);
+    .union(Features::CRASH_REPORT)
+    .union(Features::BLOCKING)
+    .union(Features::VCPUS)
+    .union(Features::TASKS)
+    .union(Features::DEBUG_REGISTERS)
+    .union(Features::DEFERRED);
 
 /// How a VM is to be built.
 #[derive(Clone, Debug)]
