@@ -135,6 +135,13 @@ pub fn clear(ports: &impl Ports, port: usize) -> bool {
     ports.pending(word).fetch_and(!bit) & bit != 0
 }
 
+/// Makes a port that nobody raises yet not pending and not masked.
+pub fn reset(ports: &impl Ports, port: usize) {
+    let (word, bit) = place(port);
+    ports.mask(word).fetch_and(!bit);
+    ports.pending(word).fetch_and(!bit);
+}
+
 /// Takes the events of a vCPU one by one, those of the highest priority first, also when they
 /// come while others are being handled.
 ///

@@ -9,11 +9,13 @@ mod builtins;
 mod catch;
 mod console;
 mod entropy;
+mod events;
 mod heap;
 mod memory;
 mod sched;
 mod stack;
 mod stats;
+mod time;
 mod tls;
 mod traps;
 mod vcpus;
@@ -51,6 +53,8 @@ const GROUPS: &[Group] = &[
     batch::GROUP,
     traps::GROUP,
     vcpus::GROUP,
+    events::GROUP,
+    time::GROUP,
     sched::GROUP,
     tls::GROUP,
     stats::GROUP,
