@@ -11,6 +11,7 @@ use paravane::hypercall::{CallContext, Services, ServicesConfig, dispatch};
 use paravane::memory::{PrivateMemory, Ram};
 use paravane::monitor::state::Monitor;
 use paravane::paging::PageTables;
+use paravane::time::clock::Clock;
 use paravane::vm::FEATURES;
 use pv_abi::Gpa;
 use pv_abi::calls::number;
@@ -116,6 +117,7 @@ impl World {
                 console: Console::new(output),
                 features: FEATURES,
                 mode,
+                clock: Clock::start(1_000_000_000, 0),
             }),
             monitor,
             stats: CallStats::default(),

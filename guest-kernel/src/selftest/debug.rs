@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use paravane_sdk::abi::trap::DebugRegisters;
 use paravane_sdk::hypercall::raw;
 use paravane_sdk::trap::{Resume, TrapFrame, Vector};
-use paravane_sdk::{Errno, address};
+use paravane_sdk::{Errno, Features, address, start_info};
 
 pub const GROUP: Group = Group {
     name: "debug",
@@ -38,6 +38,13 @@ const BS: u64 = 1 << 14;
 static WATCHED: AtomicU64 = AtomicU64::new(0);
 static HITS: AtomicU64 = AtomicU64::new(0);
 static STATUS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there are debug registers. Single steps there are always.
+fn is_there() -> bool {
+    start_info::get()
+        .features()
+        .contains(Features::DEBUG_REGISTERS)
+}
 
 fn set(registers: DebugRegisters) -> Result<u32, Errno> {
     // SAFETY: what the breakpoints catch, this group handles.
@@ -69,6 +76,10 @@ fn watch() -> DebugRegisters {
 }
 
 fn a_write_is_caught() -> Outcome {
+    if !is_there() {
+        ensure_eq!(set(watch()), Err(Errno::ENOSYS), "trap_set_debug");
+        return Ok(());
+    }
     ensure_eq!(set(watch()), Ok(0), "trap_set_debug");
     let hits = hits(|| WATCHED.store(7, Ordering::SeqCst));
     ensure_eq!(set(DebugRegisters::default()), Ok(0), "trap_set_debug");
@@ -84,6 +95,10 @@ extern "C" fn nothing() {
 }
 
 fn an_instruction_is_caught() -> Outcome {
+    if !is_there() {
+        ensure_eq!(set(watch()), Err(Errno::ENOSYS), "trap_set_debug");
+        return Ok(());
+    }
     let mut registers = DebugRegisters {
         control: L0,
         ..DebugRegisters::default()
@@ -100,6 +115,10 @@ fn an_instruction_is_caught() -> Outcome {
 }
 
 fn without_breakpoints_nothing_is_caught() -> Outcome {
+    if !is_there() {
+        ensure_eq!(set(watch()), Err(Errno::ENOSYS), "trap_set_debug");
+        return Ok(());
+    }
     ensure_eq!(set(watch()), Ok(0), "trap_set_debug");
     ensure_eq!(set(DebugRegisters::default()), Ok(0), "trap_set_debug");
     let hits = hits(|| WATCHED.store(8, Ordering::SeqCst));
@@ -136,6 +155,10 @@ fn single_steps() -> Outcome {
 }
 
 fn bad_registers_are_refused() -> Outcome {
+    if !is_there() {
+        ensure_eq!(set(watch()), Err(Errno::ENOSYS), "trap_set_debug");
+        return Ok(());
+    }
     let good = watch();
     let mut in_monitor = good;
     in_monitor.address[3] = 0x7e00_0000_0000;

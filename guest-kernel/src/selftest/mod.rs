@@ -10,11 +10,13 @@ mod catch;
 mod console;
 mod debug;
 mod entropy;
+mod events;
 mod heap;
 mod memory;
 mod sched;
 mod stack;
 mod stats;
+mod time;
 mod tls;
 mod traps;
 mod vcpus;
@@ -53,6 +55,8 @@ const GROUPS: &[Group] = &[
     traps::GROUP,
     debug::GROUP,
     vcpus::GROUP,
+    events::GROUP,
+    time::GROUP,
     sched::GROUP,
     tls::GROUP,
     stats::GROUP,

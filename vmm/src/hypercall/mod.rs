@@ -24,7 +24,9 @@ mod vcpu;
 
 use crate::carrier::Mode;
 use crate::console::Console;
+use crate::console::input::InputListener;
 use crate::event::Events;
+use crate::event::port::Source;
 use crate::grant::Grants;
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::state::Monitor;
@@ -88,6 +90,8 @@ pub struct ServicesConfig<'a> {
     pub features: Features,
     /// How the guest runs and calls.
     pub mode: Mode,
+    /// The clock.
+    pub clock: Clock,
 }
 
 impl Services {
@@ -98,8 +102,8 @@ impl Services {
         Self {
             vcpus: Vcpus::new(vcpu_pages.len() as u32),
             events: Events::new(Arc::clone(private), config.event_page, &vcpu_pages),
-            clock: Clock::default(),
-            timers: Timers::default(),
+            timers: Timers::new(config.clock.clone(), vcpu_pages.len() as u32),
+            clock: config.clock,
             spaces: AddressSpaces::new(
                 Arc::clone(private),
                 Arc::clone(&config.ram),
@@ -114,6 +118,16 @@ impl Services {
             crash_report: Mutex::default(),
             trace_limit: debug::TraceLimit::default(),
         }
+    }
+}
+
+impl InputListener for Services {
+    fn is_listening(&self) -> bool {
+        self.events.is_bound(Source::Console)
+    }
+
+    fn input_came(&self) {
+        self.events.raise_source(&self.vcpus, Source::Console);
     }
 }
 

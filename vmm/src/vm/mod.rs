@@ -8,21 +8,27 @@ pub mod stages;
 
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
+use crate::console::input::InputListener;
+use crate::event::port::Source;
 use crate::hypercall::page::HypercallPage;
 use crate::hypercall::stats::CallStats;
 use crate::hypercall::{GuestReport, Services, ServicesConfig};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
 use crate::sync::lock;
+use crate::time::clock::Clock;
+use crate::time::tsc;
 use crate::vcpu::shared::StartAt;
 use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
 use load::{Contents, LoadError};
 use machine::{Machine, MachineError};
 use probe::{HostModes, ModeError};
+use pv_abi::vcpu_page::VcpuPage;
 use pv_abi::{Features, Gpa};
 use stages::Stages;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem::offset_of;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, Builder};
 use thiserror::Error;
 
@@ -39,7 +45,10 @@ pub const FEATURES: Features = Features::BATCH
     .union(Features::VCPUS)
     .union(Features::TASKS)
     .union(Features::DEBUG_REGISTERS)
-    .union(Features::DEFERRED);
+    .union(Features::DEFERRED)
+    .union(Features::EVENTS)
+    .union(Features::CLOCK)
+    .union(Features::TIMERS);
 
 /// How a VM is to be built.
 #[derive(Clone, Debug)]
@@ -121,6 +130,24 @@ impl VmControl {
         self.services.console.stop();
         self.services.vcpus.stop_all();
     }
+
+    /// Asks the guest to shut down; whether it has said that it wants to be asked.
+    pub fn request_shutdown(&self) -> bool {
+        let services = &self.services;
+        services
+            .events
+            .raise_source(&services.vcpus, Source::Shutdown)
+    }
+}
+
+impl InputListener for VmControl {
+    fn is_listening(&self) -> bool {
+        self.services.is_listening()
+    }
+
+    fn input_came(&self) {
+        self.services.input_came();
+    }
 }
 
 /// Checks all that can be known before there is a machine: that this image and this
@@ -153,9 +180,23 @@ impl Vm {
             command_line: &config.command_line,
             initrd: config.initrd.as_deref(),
         };
-        let start = load::load(&machine, &contents, mode, FEATURES)?;
+        let tsc_offset = tsc::align(&machine.vcpus, machine.hardware);
+        let clock = Clock::start(machine.tsc_frequency, tsc_offset);
+        // Only now is known whether there is a clock to offer.
+        let mut features = clock.features(FEATURES);
+        if !machine.hardware {
+            // A software KVM keeps them, and sets off no breakpoint.
+            features = features.missing_from(Features::DEBUG_REGISTERS);
+        }
+        image.check_host(config.memory, config.vcpus, features)?;
+        let start = load::load(&machine, &contents, mode, features)?;
         // The probe has run vCPU 0; the others are as they were made.
         machine.reset_system(0)?;
+        if let Some(page) = clock.page() {
+            for monitor in &machine.monitors {
+                monitor.write_page(offset_of!(VcpuPage, clock), &page)?;
+            }
+        }
         stages.done("load");
 
         let Machine {
@@ -176,8 +217,9 @@ impl Vm {
             root,
             event_page,
             console,
-            features: FEATURES,
+            features,
             mode,
+            clock,
         });
         let sequence = HypercallPage::new(mode).sequence();
         let mut running = Vec::with_capacity(vcpus.len());
@@ -193,13 +235,16 @@ impl Vm {
                 argument: start.start_info,
             },
         );
+        let control = Arc::new(VmControl { services });
+        let listener: Weak<VmControl> = Arc::downgrade(&control);
+        control.services.console.input().set_listener(listener);
         stages.done("vcpu");
 
         Ok(Self {
             mode,
             tsc_frequency,
             vcpus: running,
-            control: Arc::new(VmControl { services }),
+            control,
             private,
             root,
             _vm: vm,

@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use supervisor::StopCause;
+use supervisor::{Limits, StopCause};
 
 /// What is to be run, and how.
 #[derive(Debug, Args)]
@@ -59,6 +59,9 @@ pub struct RunArgs {
     /// How long the guest may run, as in 5s or 500ms
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     timeout: Option<Duration>,
+    /// How long the guest may take to shut down after SIGTERM, if it wants to be asked
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = duration::parse_seconds)]
+    grace: Duration,
     /// Write a report about the run to this file, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -146,6 +149,7 @@ pub struct Request {
     pub config: VmConfig,
     initrd: Option<PathBuf>,
     timeout: Option<Duration>,
+    grace: Duration,
     quiet: bool,
     kvm: PathBuf,
 }
@@ -167,6 +171,7 @@ impl Request {
             },
             initrd: args.initrd,
             timeout: args.timeout,
+            grace: args.grace,
             quiet: args.quiet,
             kvm: args.kvm.device,
         }
@@ -209,7 +214,11 @@ fn execute(request: &Request, mut stages: Stages) -> Result<(Run, Option<StopCau
             notice(escape::HELP);
         }
     })?;
-    let cause = supervisor::supervise(&session, events, stdin, deadline)?;
+    let limits = Limits {
+        deadline,
+        grace: request.grace,
+    };
+    let cause = supervisor::supervise(&session, events, stdin, limits)?;
     let finished = session.join()?;
     Ok((Run { image, finished }, cause))
 }

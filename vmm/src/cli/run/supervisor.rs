@@ -12,11 +12,11 @@ use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Sleep, sleep, sleep_until};
 
 /// What ended a VM from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,20 +48,29 @@ impl StopCause {
     }
 }
 
+/// How long a VM may take for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// When the time-out ends it.
+    pub deadline: Option<Instant>,
+    /// How long it may take to shut down when it was asked to.
+    pub grace: Duration,
+}
+
 /// Waits until the VM has ended, or stops it when something says so: what that was, if it was.
 ///
-/// `deadline` is the time-out's. The VM's input comes from `stdin`, this process's.
+/// The VM's input comes from `stdin`, this process's.
 pub fn supervise(
     session: &Session,
     events: Events,
     stdin: Source,
-    deadline: Option<Instant>,
+    limits: Limits,
 ) -> Result<Option<StopCause>, Failure> {
     let waited = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| cannot_wait(&error))
-        .and_then(|runtime| runtime.block_on(wait(session, events, stdin, deadline)));
+        .and_then(|runtime| runtime.block_on(wait(session, events, stdin, limits)));
     if waited != Ok(None) {
         session.stop()?;
     }
@@ -76,14 +85,16 @@ async fn wait(
     session: &Session,
     events: Events,
     stdin: Source,
-    deadline: Option<Instant>,
+    limits: Limits,
 ) -> Result<Option<StopCause>, Failure> {
     let escape_key = Arc::new(Notify::new());
     // Before the terminal is in raw mode, so that no signal can leave it so.
     let mut causes = Causes {
         signals: Signals::new().map_err(|error| cannot_wait(&error))?,
         escape_key: Arc::clone(&escape_key),
-        timeout: deadline.map(|deadline| Box::pin(sleep_until(deadline.into()))),
+        timeout: limits
+            .deadline
+            .map(|deadline| Box::pin(sleep_until(deadline.into()))),
     };
     tokio::select! {
         // There is nothing to wait for if the VM could not be built.
@@ -91,9 +102,19 @@ async fn wait(
         cause = causes.next() => return Ok(Some(cause)),
     }
     let _keyboard = Keyboard::attach(session, stdin, escape_key)?;
+    let mut ended = events.ended;
+    let cause = tokio::select! {
+        _ = &mut ended => return Ok(None),
+        cause = causes.next() => cause,
+    };
+    if cause != StopCause::Terminate || !session.request_shutdown() {
+        return Ok(Some(cause));
+    }
     tokio::select! {
-        _ = events.ended => Ok(None),
+        _ = &mut ended => Ok(None),
+        // Also another SIGTERM, of somebody who will not wait.
         cause = causes.next() => Ok(Some(cause)),
+        () = sleep(limits.grace) => Ok(Some(cause)),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
 use crate::monitor::state::Monitor;
 use crate::paging::{PageTables, translate};
 use crate::sync::lock;
+use crate::time::clock::Clock;
 use crate::vm::FEATURES;
 use pv_abi::calls::{CallSpec, number};
 use pv_abi::convention::{ARGUMENTS, MAX_RESULT};
@@ -21,7 +22,7 @@ use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
 use pv_abi::{CallWord, Errno, Gpa};
 use std::mem::{offset_of, size_of};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub(super) const RAM_SIZE: u64 = 256 << 10;
@@ -178,6 +179,7 @@ impl World {
                 console: Console::with_input(output, Arc::clone(&input)),
                 features: FEATURES,
                 mode,
+                clock: Clock::start(1_000_000_000, 0),
             })),
             stats: CallStats::default(),
             input,
@@ -187,6 +189,8 @@ impl World {
             private,
             root,
         };
+        let listener: Weak<Services> = Arc::downgrade(&world.services);
+        world.input.set_listener(listener);
         world.furnish();
         world
     }
