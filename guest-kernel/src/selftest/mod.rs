@@ -19,6 +19,7 @@ mod stats;
 mod time;
 mod tls;
 mod traps;
+mod upcalls;
 mod vcpus;
 
 use crate::command_line::Misuse;
@@ -55,6 +56,7 @@ const GROUPS: &[Group] = &[
     traps::GROUP,
     debug::GROUP,
     vcpus::GROUP,
+    upcalls::GROUP,
     events::GROUP,
     time::GROUP,
     sched::GROUP,

@@ -68,7 +68,6 @@ impl News {
     }
 
     /// Both together. Of two vCPUs only the later is kept: both are of the same.
-    #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             pending: self.pending || other.pending,

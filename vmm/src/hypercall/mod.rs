@@ -131,6 +131,25 @@ impl InputListener for Services {
     }
 }
 
+impl Services {
+    /// Reads a byte of the guest's memory by its virtual address, on the page tables at `root`.
+    pub fn read_virtual_byte(
+        &self,
+        private: &PrivateMemory,
+        root: u64,
+        address: u64,
+    ) -> Option<u8> {
+        let gpa = crate::paging::translate(private, root, address)?;
+        let mut byte = [0];
+        if gpa < self.ram.size() {
+            self.ram.read(Gpa(gpa), &mut byte).ok()?;
+        } else {
+            private.read(gpa, &mut byte).ok()?;
+        }
+        Some(byte[0])
+    }
+}
+
 /// A crash report, taken out of the guest's memory.
 #[derive(Clone, Debug)]
 pub struct GuestReport {

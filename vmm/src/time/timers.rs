@@ -212,6 +212,15 @@ impl Timers {
         news.tell(&services.vcpus, Some(vcpu));
     }
 
+    /// Has a vCPU's thread leave the guest soon, to look again at what there is.
+    pub fn look_again(&self, vcpu: u32, time: Duration) {
+        let mut own = self.vcpu(vcpu);
+        if let Some(alarm) = own.alarm.as_mut() {
+            // It may have been set to something earlier, which is then found late by this much.
+            alarm.set(time);
+        }
+    }
+
     /// When the next timer of a vCPU is due, in nanoseconds of the clock.
     pub fn next_deadline(&self, vcpu: u32) -> Option<u64> {
         self.vcpu(vcpu).queue.next_deadline()

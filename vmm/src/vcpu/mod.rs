@@ -121,6 +121,8 @@ pub struct Vcpu {
     monitor: Monitor,
     /// Where the hypercall page can be interrupted.
     sequence: Sequence,
+    /// Whether KVM runs on virtualization hardware.
+    hardware: bool,
     /// The page tables that every vCPU starts on.
     boot_root: u64,
     /// The page tables that the kernel runs on now.
@@ -141,6 +143,7 @@ impl Vcpu {
         monitor: Monitor,
         sequence: Sequence,
         root: u64,
+        hardware: bool,
     ) -> Self {
         // SAFETY: both go into the same struct, and `fd` is dropped with it.
         let page = unsafe { RunPage::new(&mut fd) };
@@ -153,6 +156,7 @@ impl Vcpu {
             mode,
             monitor,
             sequence,
+            hardware,
             boot_root: root,
             root,
             fresh: true,
@@ -301,7 +305,7 @@ impl Vcpu {
         services.timers.run_due(self.monitor.vcpu(), services);
         if self.upcall_due(services)? {
             self.complete()?;
-            if self.deliver_upcall()? == Delivery::AtExit {
+            if self.deliver_upcall(services)? == Delivery::AtExit {
                 shared.note_attention();
             }
         }

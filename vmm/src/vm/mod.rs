@@ -24,7 +24,7 @@ use load::{Contents, LoadError};
 use machine::{Machine, MachineError};
 use probe::{HostModes, ModeError};
 use pv_abi::vcpu_page::VcpuPage;
-use pv_abi::{Features, Gpa};
+use pv_abi::Features;
 use stages::Stages;
 use std::io;
 use std::mem::offset_of;
@@ -207,6 +207,7 @@ impl Vm {
             monitors,
             root,
             event_page,
+            hardware,
             tsc_frequency,
             ..
         } = machine;
@@ -225,7 +226,7 @@ impl Vm {
         let mut running = Vec::with_capacity(vcpus.len());
         for (fd, monitor) in vcpus.into_iter().zip(monitors) {
             registers::set_syscall(&fd, monitor.syscall_entry(mode.carrier))?;
-            running.push(Vcpu::new(fd, mode, monitor, sequence, root));
+            running.push(Vcpu::new(fd, mode, monitor, sequence, root, hardware));
         }
         services.vcpus.start(
             0,
@@ -324,14 +325,9 @@ impl Vm {
     }
 
     fn read_virtual_byte(&self, address: u64) -> Option<u8> {
-        let gpa = crate::paging::translate(&self.private, self.root, address)?;
-        let mut byte = [0];
-        if gpa < self.control.services.ram.size() {
-            self.control.services.ram.read(Gpa(gpa), &mut byte).ok()?;
-        } else {
-            self.private.read(gpa, &mut byte).ok()?;
-        }
-        Some(byte[0])
+        self.control
+            .services
+            .read_virtual_byte(&self.private, self.root, address)
     }
 
     /// What the guest said last about a crash.
