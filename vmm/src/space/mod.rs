@@ -2,6 +2,7 @@
 
 use crate::carrier::Mode;
 use crate::memory::{PrivateMemory, Ram};
+use pv_abi::Errno;
 use std::sync::Arc;
 
 /// The address spaces of a VM.
@@ -9,6 +10,20 @@ use std::sync::Arc;
 pub struct AddressSpaces {
     _memory: Arc<PrivateMemory>,
     _ram: Arc<Ram>,
+}
+
+/// Memory of another guest that this one has attached: guest-physical addresses behind its own
+/// RAM, at which `as_map` can map it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// First guest-physical address; a multiple of the page size.
+    pub gpa: u64,
+    /// Size in bytes; a multiple of the page size.
+    pub size: u64,
+    /// `RIGHT_*`: what a mapping of it may have. Never `RIGHT_EXECUTE`.
+    pub rights: u32,
+    /// Where this process has it mapped.
+    pub host_address: u64,
 }
 
 impl AddressSpaces {
@@ -19,4 +34,38 @@ impl AddressSpaces {
             _ram: ram,
         }
     }
+
+    /// Does something to the contents of a range of RAM behind the guest's back, such as giving
+    /// them back to the host, unless a page is sealed, shared or executable: then the answer is
+    /// EPERM. None becomes so while `action` runs; it must make no call of these address spaces.
+    ///
+    /// The range lies in RAM.
+    pub fn releasing<R>(
+        &self,
+        _gpa: u64,
+        _size: u64,
+        action: impl FnOnce() -> R,
+    ) -> Result<R, Errno> {
+        Ok(action())
+    }
+
+    /// Another guest is to have these rights to a range of RAM.
+    ///
+    /// EPERM: a page is executable, or is sealed and the right to write is among the rights. From
+    /// then on, until [`Self::share_end`], no page of it is released or, where the right to write
+    /// is among the rights, sealed or made executable.
+    pub fn share_begin(&self, _gpa: u64, _size: u64, _rights: u32) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// The other guest has lost its rights: all arguments are those of the [`Self::share_begin`]
+    /// that is undone.
+    pub fn share_end(&self, _gpa: u64, _size: u64, _rights: u32) {}
+
+    /// Memory of another guest can be mapped from now on. The window overlaps nothing.
+    pub fn attach(&self, _window: Window) {}
+
+    /// The window at this guest-physical address goes away: all mappings of it, in every address
+    /// space, are removed, and no vCPU can use one when this returns.
+    pub fn detach(&self, _gpa: u64) {}
 }
