@@ -12,20 +12,6 @@ pub struct AddressSpaces {
     _ram: Arc<Ram>,
 }
 
-/// Memory of another guest that this one has attached: guest-physical addresses behind its own
-/// RAM, at which `as_map` can map it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// First guest-physical address; a multiple of the page size.
-    pub gpa: u64,
-    /// Size in bytes; a multiple of the page size.
-    pub size: u64,
-    /// `RIGHT_*`: what a mapping of it may have. Never `RIGHT_EXECUTE`.
-    pub rights: u32,
-    /// Where this process has it mapped.
-    pub host_address: u64,
-}
-
 impl AddressSpaces {
     /// Only the kernel's, which has this root.
     pub fn new(memory: Arc<PrivateMemory>, ram: Arc<Ram>, _mode: Mode, _root: u64) -> Self {
@@ -62,10 +48,11 @@ impl AddressSpaces {
     /// that is undone.
     pub fn share_end(&self, _gpa: u64, _size: u64, _rights: u32) {}
 
-    /// Memory of another guest can be mapped from now on. The window overlaps nothing.
-    pub fn attach(&self, _window: Window) {}
+    /// Memory of another guest can be mapped from now on, with these rights at most, of which
+    /// the one to execute is none. The range of guest-physical addresses overlaps nothing.
+    pub fn attach_range(&self, _gpa: u64, _size: u64, _rights: u32) {}
 
-    /// The window at this guest-physical address goes away: all mappings of it, in every address
-    /// space, are removed, and no vCPU can use one when this returns.
-    pub fn detach(&self, _gpa: u64) {}
+    /// The memory that was attached there goes away: all mappings of it, in every address space,
+    /// are removed, and no vCPU can use one when this returns.
+    pub fn detach_range(&self, _gpa: u64, _size: u64) {}
 }
