@@ -13,6 +13,7 @@ use crate::hypercall::stats::CallStats;
 use crate::hypercall::{GuestReport, Services, ServicesConfig};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
+use crate::space::shootdown::KvmShootdown;
 use crate::sync::lock;
 use crate::vcpu::shared::StartAt;
 use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
@@ -99,7 +100,7 @@ pub struct Vm {
     private: Arc<PrivateMemory>,
     root: u64,
     // What a running vCPU relies on is dropped last.
-    _vm: kvm_ioctls::VmFd,
+    _vm: Arc<kvm_ioctls::VmFd>,
 }
 
 /// What other threads do with a running VM.
@@ -161,15 +162,20 @@ impl Vm {
             monitors,
             root,
             event_page,
+            table_pool,
             tsc_frequency,
             ..
         } = machine;
+        let ram = Arc::new(ram);
+        let shootdown = KvmShootdown::new(Arc::clone(&vm), Arc::clone(&ram), Arc::clone(&private));
         let services = Services::new(ServicesConfig {
-            ram: Arc::new(ram),
+            ram,
             private: Arc::clone(&private),
             monitors: &monitors,
             root,
             event_page,
+            table_pool,
+            shootdown: Box::new(shootdown),
             console,
             features: FEATURES,
             mode,
