@@ -32,7 +32,9 @@ impl Pages {
     pub fn new(memory: Arc<PrivateMemory>, event_page: u64, vcpu_pages: &[u64]) -> Self {
         let host_address = |gpa: u64| {
             let end = memory.start() + memory.size();
-            assert!(gpa.is_multiple_of(PAGE_SIZE) && gpa >= memory.start() && gpa + PAGE_SIZE <= end);
+            assert!(
+                gpa.is_multiple_of(PAGE_SIZE) && gpa >= memory.start() && gpa + PAGE_SIZE <= end
+            );
             (memory.host_address() + (gpa - memory.start())) as usize
         };
         Self {

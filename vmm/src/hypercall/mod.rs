@@ -30,7 +30,8 @@ use crate::event::port::Source;
 use crate::grant::Grants;
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::state::Monitor;
-use crate::space::AddressSpaces;
+use crate::space::shootdown::Shootdown;
+use crate::space::{AddressSpaces, SpacesConfig, TablePool};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use crate::vcpu::shared::Vcpus;
@@ -84,6 +85,10 @@ pub struct ServicesConfig<'a> {
     pub root: u64,
     /// Guest-physical address of the event page.
     pub event_page: u64,
+    /// The pages for the guest's page tables.
+    pub table_pool: TablePool,
+    /// How vCPUs are made to forget translations.
+    pub shootdown: Box<dyn Shootdown>,
     /// The console.
     pub console: Console,
     /// The features that are offered.
@@ -104,12 +109,15 @@ impl Services {
             events: Events::new(Arc::clone(private), config.event_page, &vcpu_pages),
             timers: Timers::new(config.clock.clone(), vcpu_pages.len() as u32),
             clock: config.clock,
-            spaces: AddressSpaces::new(
-                Arc::clone(private),
-                Arc::clone(&config.ram),
-                config.mode,
-                config.root,
-            ),
+            spaces: AddressSpaces::new(SpacesConfig {
+                memory: Arc::clone(private),
+                ram: Arc::clone(&config.ram),
+                mode: config.mode,
+                root: config.root,
+                vcpus: vcpu_pages.len() as u32,
+                pool: config.table_pool,
+                shootdown: config.shootdown,
+            }),
             grants: Grants::default(),
             ram: config.ram,
             console: config.console,

@@ -6,6 +6,7 @@ use crate::memory::{MemoryError, PrivateMemory, Ram};
 use crate::monitor::data::host_has_vmx;
 use crate::monitor::state::Monitor;
 use crate::paging::{PageTables, tables_needed};
+use crate::space::{TablePool, table_pages};
 use crate::vcpu::{VcpuError, ioctl, registers};
 use kvm_bindings::{
     CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_enable_cap, kvm_userspace_memory_region,
@@ -68,7 +69,7 @@ pub struct Machine {
     /// The vCPUs, in order.
     pub vcpus: Vec<VcpuFd>,
     /// The VM.
-    pub vm: VmFd,
+    pub vm: Arc<VmFd>,
     /// RAM.
     pub ram: Ram,
     /// The VMM's private pages.
@@ -81,6 +82,8 @@ pub struct Machine {
     pub hypercall_page: u64,
     /// Guest-physical address of the event page, which is not mapped yet.
     pub event_page: u64,
+    /// The pages for the guest's own page tables.
+    pub table_pool: TablePool,
     /// Whether this KVM runs on virtualization hardware; otherwise it is a software KVM.
     pub hardware: bool,
     /// Whether KVM_HC_MAP_GPA_RANGE exits to the VMM.
@@ -103,17 +106,21 @@ impl Machine {
                 most,
             });
         }
-        let vm = kvm.create_vm().map_err(ioctl("KVM_CREATE_VM"))?;
+        let vm = Arc::new(kvm.create_vm().map_err(ioctl("KVM_CREATE_VM"))?);
         let hypercall_exits = prepare_hypercalls(kvm, &vm);
 
         let ram = Ram::new(ram_size)?;
         let private = Arc::new(PrivateMemory::new(
             ram_size,
-            private_pages(ram_size, vcpus),
+            private_pages(ram_size, vcpus) + table_pages(ram_size),
         )?);
         let slots = [
             (0, ram_size, ram.host_address()),
-            (private.start(), private.size(), private.host_address()),
+            (
+                private.start(),
+                private.size() - PrivateMemory::SPARE_SIZE,
+                private.host_address(),
+            ),
         ];
         for (slot, (guest_phys_addr, memory_size, userspace_addr)) in (0..).zip(slots) {
             let region = kvm_userspace_memory_region {
@@ -145,6 +152,7 @@ impl Machine {
 
         let hypercall_page = private.allocate(1)?;
         let event_page = private.allocate(1)?;
+        let table_pool = TablePool::new(&private, table_pages(ram_size))?;
         let hardware = has_virtualization_hardware();
         // A software KVM lets CPL 3 see the host's CPUID whatever is set here, and asking for
         // the supported leaves takes as long there as the rest of the machine.
@@ -158,6 +166,7 @@ impl Machine {
             root,
             hypercall_page,
             event_page,
+            table_pool,
             hardware,
             hypercall_exits,
             tsc_frequency: 0,

@@ -15,6 +15,7 @@ use crate::hypercall::stats::CallStats;
 use crate::hypercall::{GuestReport, Services, ServicesConfig};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
+use crate::space::shootdown::KvmShootdown;
 use crate::sync::lock;
 use crate::time::clock::Clock;
 use crate::time::tsc;
@@ -23,8 +24,8 @@ use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
 use load::{Contents, LoadError};
 use machine::{Machine, MachineError};
 use probe::{HostModes, ModeError};
-use pv_abi::vcpu_page::VcpuPage;
 use pv_abi::Features;
+use pv_abi::vcpu_page::VcpuPage;
 use stages::Stages;
 use std::io;
 use std::mem::offset_of;
@@ -46,6 +47,7 @@ pub const FEATURES: Features = Features::BATCH
     .union(Features::TASKS)
     .union(Features::DEBUG_REGISTERS)
     .union(Features::DEFERRED)
+    .union(Features::ADDRESS_SPACES)
     .union(Features::EVENTS)
     .union(Features::CLOCK)
     .union(Features::TIMERS);
@@ -113,7 +115,7 @@ pub struct Vm {
     private: Arc<PrivateMemory>,
     root: u64,
     // What a running vCPU relies on is dropped last.
-    _vm: kvm_ioctls::VmFd,
+    _vm: Arc<kvm_ioctls::VmFd>,
 }
 
 /// What other threads do with a running VM.
@@ -208,15 +210,20 @@ impl Vm {
             root,
             event_page,
             hardware,
+            table_pool,
             tsc_frequency,
             ..
         } = machine;
+        let ram = Arc::new(ram);
+        let shootdown = KvmShootdown::new(Arc::clone(&vm), Arc::clone(&ram), Arc::clone(&private));
         let services = Services::new(ServicesConfig {
-            ram: Arc::new(ram),
+            ram,
             private: Arc::clone(&private),
             monitors: &monitors,
             root,
             event_page,
+            table_pool,
+            shootdown: Box::new(shootdown),
             console,
             features,
             mode,

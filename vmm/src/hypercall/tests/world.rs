@@ -11,16 +11,20 @@ use crate::layout::{MONITOR_DATA, MONITOR_IDT, monitor_window};
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
 use crate::monitor::state::Monitor;
-use crate::paging::{PageTables, translate};
+use crate::paging::{Access, Mapping, Owner, PageTables, translate};
+use crate::space::TablePool;
+use crate::space::shootdown::Shootdown;
 use crate::sync::lock;
 use crate::time::clock::Clock;
 use crate::vm::FEATURES;
+use pv_abi::address_space::LINEAR_MAP_BASE;
 use pv_abi::calls::{CallSpec, number};
 use pv_abi::convention::{ARGUMENTS, MAX_RESULT};
 use pv_abi::crash::{CRASH_TRAP, CrashReport};
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
 use pv_abi::{CallWord, Errno, Gpa};
+use std::io;
 use std::mem::{offset_of, size_of};
 use std::sync::{Arc, Weak};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -50,7 +54,22 @@ pub(super) const TYPED: &[u8] = b"hello";
 const VCPUS: u32 = 3;
 /// The vCPU that calls: not the first, so that a confusion of vCPUs shows.
 const CALLER: u32 = 1;
-const PRIVATE_PAGES: u64 = 25;
+const PRIVATE_PAGES: u64 = 28;
+const TABLE_PAGES: u64 = 16;
+
+/// There is no vCPU that could remember a translation.
+#[derive(Debug)]
+struct NoVcpus;
+
+impl Shootdown for NoVcpus {
+    fn range(&mut self, _gpas: std::ops::Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn everything(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Every mode that there is.
 pub(super) fn modes() -> Vec<Mode> {
@@ -140,19 +159,25 @@ pub(super) struct World {
 
 impl World {
     pub fn new() -> Self {
-        Self::build(modes()[0], Output::memory(OUTPUT_LIMIT))
+        Self::in_mode(modes()[0])
     }
 
     pub fn in_mode(mode: Mode) -> Self {
-        Self::build(mode, Output::memory(OUTPUT_LIMIT))
+        Self::build(mode, Output::memory(OUTPUT_LIMIT), TABLE_PAGES)
     }
 
     pub fn with_output(output: Output) -> Self {
-        Self::build(modes()[0], output)
+        Self::build(modes()[0], output, TABLE_PAGES)
     }
 
-    fn build(mode: Mode, output: Output) -> Self {
-        let private = Arc::new(PrivateMemory::new(RAM_SIZE, PRIVATE_PAGES).unwrap());
+    /// A world in which page tables may have so many pages.
+    pub fn with_table_pages(pages: u64) -> Self {
+        Self::build(modes()[0], Output::memory(OUTPUT_LIMIT), pages)
+    }
+
+    fn build(mode: Mode, output: Output, table_pages: u64) -> Self {
+        let pages = PRIVATE_PAGES + table_pages;
+        let private = Arc::new(PrivateMemory::new(RAM_SIZE, pages).unwrap());
         let mut tables = PageTables::new(&private).unwrap();
         let root = tables.root();
         let code = Monitor::install_code(&private).unwrap();
@@ -166,7 +191,16 @@ impl World {
             monitor.initialize_vcpu_page(None, 0).unwrap();
             monitors.push(monitor);
         }
+        let linear = Mapping {
+            address: LINEAR_MAP_BASE,
+            gpa: 0,
+            size: RAM_SIZE,
+            access: Access::ReadWrite,
+            owner: Owner::User,
+        };
+        tables.map(linear).unwrap();
         let event_page = private.allocate(1).unwrap();
+        let table_pool = TablePool::new(&private, table_pages).unwrap();
         let input = Arc::<InputBuffer>::default();
         input.push(TYPED);
         let world = Self {
@@ -176,6 +210,8 @@ impl World {
                 monitors: &monitors,
                 root,
                 event_page,
+                table_pool,
+                shootdown: Box::new(NoVcpus),
                 console: Console::with_input(output, Arc::clone(&input)),
                 features: FEATURES,
                 mode,
