@@ -14,11 +14,15 @@ mod events;
 mod heap;
 mod memory;
 mod sched;
+mod smp;
 mod stack;
 mod stats;
+mod sync;
+mod threads;
 mod time;
 mod tls;
 mod traps;
+mod upcalls;
 mod vcpus;
 
 use crate::command_line::Misuse;
@@ -61,6 +65,10 @@ const GROUPS: &[Group] = &[
     tls::GROUP,
     stats::GROUP,
     stack::GROUP,
+    upcalls::GROUP,
+    smp::GROUP,
+    threads::GROUP,
+    sync::GROUP,
 ];
 
 /// A table of tests, each by the name of its function.
