@@ -22,6 +22,8 @@
 
 #![no_std]
 
+extern crate alloc;
+
 pub mod address;
 pub mod batch;
 pub mod console;
@@ -41,12 +43,16 @@ pub mod panic;
 #[doc(hidden)]
 pub mod rt;
 pub mod sched;
+mod stack;
 pub mod start_info;
 pub mod stats;
 pub mod sync;
+pub mod thread;
 pub mod time;
 pub mod tls;
 pub mod trap;
+pub mod upcall;
 pub mod vcpu;
+mod wait;
 
 pub use pv_abi::{self as abi, Errno, Features, Gpa};
