@@ -21,6 +21,37 @@ pub fn hello() -> PathBuf {
         .clone()
 }
 
+/// The example in C: `PARAVANE_C_GUEST`, or built now.
+///
+/// # Panics
+///
+/// When it does not build.
+pub fn c_guest() -> PathBuf {
+    static C_GUEST: OnceLock<PathBuf> = OnceLock::new();
+    C_GUEST
+        .get_or_init(|| match std::env::var_os("PARAVANE_C_GUEST") {
+            Some(path) => PathBuf::from(path),
+            None => {
+                let target = workspace::programs().join("guests");
+                std::fs::create_dir_all(&target).expect("a directory for images");
+                let output = Command::new("make")
+                    .arg("-C")
+                    .arg(workspace::root().join("guest-sdk/examples/c-guest"))
+                    .arg(format!("OUT={}", target.display()))
+                    .env_remove("MAKEFLAGS")
+                    .output()
+                    .expect("make (Debian package make) starts");
+                assert!(
+                    output.status.success(),
+                    "the example in C does not build:\n{}",
+                    String::from_utf8_lossy(&output.stderr)
+                );
+                target.join("c-guest")
+            }
+        })
+        .clone()
+}
+
 /// Builds a guest crate by plain `cargo build` and returns its target directory.
 ///
 /// # Panics

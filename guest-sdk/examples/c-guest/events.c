@@ -1,0 +1,105 @@
+/* Events, upcalls, timers, and the clock. */
+
+#include "guest.h"
+
+/* How often each port was raised, as far as it was taken notice of. */
+static uint32_t counts[PV_EVENT_PORTS];
+
+uint32_t events_of(int64_t port)
+{
+    return __atomic_load_n(&counts[port], __ATOMIC_RELAXED);
+}
+
+void take_events(void)
+{
+    struct pv_vcpu_page *vcpu = pv_vcpu();
+    struct pv_taker taker = pv_taker_begin(vcpu);
+
+    for (int32_t port; (port = pv_taker_next(&taker, pv_events(info), vcpu)) >= 0;)
+        counts[port]++;
+}
+
+/* Lets upcalls come again, and takes what came while they were masked. */
+static void unmask_upcalls(void)
+{
+    while (pv_upcalls_unmask()) {
+        pv_upcalls_mask();
+        take_events();
+    }
+}
+
+void show_clock(void)
+{
+    const struct pv_clock *clock = &pv_vcpu()->clock;
+    uint64_t first = pv_clock_now(clock);
+    uint64_t second = pv_clock_now(clock);
+
+    CHECK(first <= second);
+    print("clock: it goes on\n");
+}
+
+/* A port is raised, told once, and taken; one that is masked waits. */
+void show_events(void)
+{
+    struct pv_event_page *events = pv_events(info);
+    struct pv_vcpu_page *vcpu = pv_vcpu();
+
+    pv_upcalls_mask();
+    int64_t port = pv_event_alloc(page, 0, 1);
+    CHECK(port >= PV_EVENT_PORTS_PER_PRIORITY);
+    CHECK(pv_event_send(page, (uint32_t)port) == 1);
+    CHECK(pv_event_send(page, (uint32_t)port) == 0);
+    CHECK(pv_upcall_pending());
+    take_events();
+    CHECK(events_of(port) == 1);
+
+    pv_port_mask(events, (uint32_t)port);
+    CHECK(pv_event_send(page, (uint32_t)port) == 1);
+    CHECK(!pv_upcall_pending());
+    CHECK(pv_port_unmask(events, vcpu, (uint32_t)port));
+    take_events();
+    CHECK(events_of(port) == 2);
+
+    CHECK(pv_event_close(page, (uint32_t)port) == 0);
+    CHECK(pv_event_send(page, (uint32_t)port) == -PV_ENOENT);
+    unmask_upcalls();
+    print("events: sent, masked, taken\n");
+}
+
+/* An event interrupts what this guest is doing. */
+void show_upcall(void)
+{
+    int64_t port = pv_event_alloc(page, 0, 3);
+
+    CHECK(port >= 0);
+    CHECK(pv_event_send(page, (uint32_t)port) == 1);
+    while (events_of(port) == 0) {
+        /* The upcall comes between any two instructions. */
+    }
+    CHECK(pv_event_close(page, (uint32_t)port) == 0);
+    print("upcall: it came\n");
+}
+
+/* A timer wakes this guest, which costs no processor time meanwhile. */
+void show_timer(void)
+{
+    const uint64_t delay = 5000000; /* 5 ms */
+    const struct pv_clock *clock = &pv_vcpu()->clock;
+
+    int64_t port = pv_event_bind_timer(page, 0, 0);
+    CHECK(port > 0);
+    uint64_t deadline = pv_clock_now(clock) + delay;
+    /* Masked from before the look at the count until sched_block, so that no event comes in
+       between unseen. */
+    pv_upcalls_mask();
+    CHECK(pv_time_oneshot(page, (uint32_t)port, deadline) == 0);
+    while (events_of(port) == 0) {
+        CHECK(pv_sched_block(page) >= 0);
+        take_events();
+    }
+    CHECK(pv_clock_now(clock) >= deadline);
+    CHECK(events_of(port) == 1);
+    CHECK(pv_event_close(page, (uint32_t)port) == 0);
+    unmask_upcalls();
+    print("timer: its event came, and not before its time\n");
+}
