@@ -862,7 +862,11 @@ struct pv_vcpu_page {
     uint64_t self_address;
     /* VMM: number of this vCPU. */
     uint32_t vcpu_id;
-    /* Guest: non-zero while no upcall may be delivered. */
+    /*
+     * Guest: non-zero while no upcall may be delivered. 1 at entry; the VMM sets it to 1
+     * when it delivers an upcall and when a task is interrupted, and 0 when a task is
+     * entered.
+     */
     uint8_t upcall_mask;
     /* VMM: non-zero when an event waits. */
     uint8_t upcall_pending;
@@ -2701,9 +2705,9 @@ PV_ASSERT(PV_TASK_ENTRY_PLACE == PV_TASK_ENTRY_OFFSET, "the task entry");
  *     void FUNCTION(struct pv_trap_frame *frame, int from_task);
  *
  * on the trap stack, with upcalls masked, and then resumes what was interrupted, with the
- * registers that are in the frame by then: the kernel, or a task when FROM_TASK is not 0.
- * Before that, FUNCTION is called again with the vector PV_UPCALL_VECTOR for events that came
- * while upcalls were masked and that it has not taken.
+ * registers that are in the frame by then: the kernel, or a task when FROM_TASK is not 0. Upcalls
+ * are then masked as they were before. Where they are not, FUNCTION is first called again, with
+ * the vector PV_UPCALL_VECTOR, as long as an event waits that it has not taken.
  *
  * PAGE is a global variable that holds the address of the hypercall page. FUNCTION and PAGE
  * have C names and are not static. The code uses the first two words of pv_vcpu_page.guest. The
@@ -2757,6 +2761,11 @@ PV_ASSERT(PV_TASK_ENTRY_PLACE == PV_TASK_ENTRY_OFFSET, "the task entry");
             "pushq %r15\n\t"                                                              \
             /* A word for the mask and for what was interrupted, and the vector state. */ \
             "movzbl " PV_IN_VCPU_PAGE(UPCALL_MASK) ", %eax\n\t"                           \
+            /* An upcall comes where they are not masked, and the VMM masks them. */      \
+            "cmpl $" PV_TEXT(PV_UPCALL_VECTOR) ", " PV_IN_TRAP_STATE(VECTOR) "\n\t"       \
+            "jne 7f\n\t"                                                                  \
+            "xorl %eax, %eax\n"                                                           \
+            "7:\n\t"                                                                      \
             "movb " PV_IN_TRAP_STATE(FROM_TASK) ", %ah\n\t"                               \
             "pushq %rax\n\t"                                                              \
             "subq $512, %rsp\n\t"                                                         \

@@ -19,7 +19,7 @@ void take_events(void)
         counts[port]++;
 }
 
-/* Lets upcalls come again, and takes what came while they were masked. */
+/* Lets upcalls come, and takes what came while they were masked, as they are at entry. */
 static void unmask_upcalls(void)
 {
     while (pv_upcalls_unmask()) {
@@ -44,7 +44,6 @@ void show_events(void)
     struct pv_event_page *events = pv_events(info);
     struct pv_vcpu_page *vcpu = pv_vcpu();
 
-    pv_upcalls_mask();
     int64_t port = pv_event_alloc(page, 0, 1);
     CHECK(port >= PV_EVENT_PORTS_PER_PRIORITY);
     CHECK(pv_event_send(page, (uint32_t)port) == 1);
@@ -62,7 +61,6 @@ void show_events(void)
 
     CHECK(pv_event_close(page, (uint32_t)port) == 0);
     CHECK(pv_event_send(page, (uint32_t)port) == -PV_ENOENT);
-    unmask_upcalls();
     print("events: sent, masked, taken\n");
 }
 
@@ -72,10 +70,12 @@ void show_upcall(void)
     int64_t port = pv_event_alloc(page, 0, 3);
 
     CHECK(port >= 0);
+    unmask_upcalls();
     CHECK(pv_event_send(page, (uint32_t)port) == 1);
     while (events_of(port) == 0) {
         /* The upcall comes between any two instructions. */
     }
+    CHECK(!pv_upcalls_mask());
     CHECK(pv_event_close(page, (uint32_t)port) == 0);
     print("upcall: it came\n");
 }
@@ -89,9 +89,8 @@ void show_timer(void)
     int64_t port = pv_event_bind_timer(page, 0, 0);
     CHECK(port > 0);
     uint64_t deadline = pv_clock_now(clock) + delay;
-    /* Masked from before the look at the count until sched_block, so that no event comes in
-       between unseen. */
-    pv_upcalls_mask();
+    /* Upcalls are masked, so that no event comes unseen between a look at the count and
+       sched_block. */
     CHECK(pv_time_oneshot(page, (uint32_t)port, deadline) == 0);
     while (events_of(port) == 0) {
         CHECK(pv_sched_block(page) >= 0);
@@ -100,6 +99,5 @@ void show_timer(void)
     CHECK(pv_clock_now(clock) >= deadline);
     CHECK(events_of(port) == 1);
     CHECK(pv_event_close(page, (uint32_t)port) == 0);
-    unmask_upcalls();
     print("timer: its event came, and not before its time\n");
 }

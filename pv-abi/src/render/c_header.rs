@@ -145,8 +145,8 @@ impl Header<'_> {
     }
 
     fn module(&mut self, module: &Module) {
-        // What these two say about themselves is for readers of the Rust source.
-        if !["lib", "calls"].contains(&module.name) {
+        // What these say about themselves is for readers of the Rust source.
+        if !["lib", "calls", "atomicity"].contains(&module.name) {
             let docs = self.docs(&module.docs);
             self.comment("", &docs);
             self.out.push('\n');

@@ -200,6 +200,14 @@ int main(void)
     CHECK(vcpu.upcall_mask == 0 && vcpu.upcall_pending == 0);
     leave_an_event = 0;
 
+    /* The VMM masks upcalls when it delivers one; behind it they are not masked. */
+    prepare(PV_UPCALL_VECTOR, 0, stack_top);
+    vcpu.upcall_mask = 1;
+    trap();
+    check_registers(before[RAX]);
+    CHECK(handled == 1 && last_vector == PV_UPCALL_VECTOR);
+    CHECK(vcpu.upcall_mask == 0);
+
     /* A trap within a handler leaves alone what that uses of the stack, and its red zone. */
     prepare(PV_VECTOR_PF, 0, trap_stack_top - 2000);
     memset(trap_stack, 0x77, TRAP_STACK_SIZE);
@@ -211,7 +219,7 @@ int main(void)
 
     /* A task whose RSP is on the trap stack does not get the handler to go on there. */
     prepare(PV_SYSCALL_VECTOR, 1, trap_stack_top - 2000);
-    vcpu.upcall_mask = 0;
+    vcpu.upcall_mask = 1; /* as the monitor leaves a task */
     trap();
     check_registers(before[RAX]);
     CHECK(handled == 1 && tasks == 1 && last_vector == PV_SYSCALL_VECTOR);

@@ -53,9 +53,9 @@ PV_ASSERT(PV_TASK_ENTRY_PLACE == PV_TASK_ENTRY_OFFSET, "the task entry");
  *     void FUNCTION(struct pv_trap_frame *frame, int from_task);
  *
  * on the trap stack, with upcalls masked, and then resumes what was interrupted, with the
- * registers that are in the frame by then: the kernel, or a task when FROM_TASK is not 0.
- * Before that, FUNCTION is called again with the vector PV_UPCALL_VECTOR for events that came
- * while upcalls were masked and that it has not taken.
+ * registers that are in the frame by then: the kernel, or a task when FROM_TASK is not 0. Upcalls
+ * are then masked as they were before. Where they are not, FUNCTION is first called again, with
+ * the vector PV_UPCALL_VECTOR, as long as an event waits that it has not taken.
  *
  * PAGE is a global variable that holds the address of the hypercall page. FUNCTION and PAGE
  * have C names and are not static. The code uses the first two words of pv_vcpu_page.guest. The
@@ -109,6 +109,11 @@ PV_ASSERT(PV_TASK_ENTRY_PLACE == PV_TASK_ENTRY_OFFSET, "the task entry");
             "pushq %r15\n\t"                                                              \
             /* A word for the mask and for what was interrupted, and the vector state. */ \
             "movzbl " PV_IN_VCPU_PAGE(UPCALL_MASK) ", %eax\n\t"                           \
+            /* An upcall comes where they are not masked, and the VMM masks them. */      \
+            "cmpl $" PV_TEXT(PV_UPCALL_VECTOR) ", " PV_IN_TRAP_STATE(VECTOR) "\n\t"       \
+            "jne 7f\n\t"                                                                  \
+            "xorl %eax, %eax\n"                                                           \
+            "7:\n\t"                                                                      \
             "movb " PV_IN_TRAP_STATE(FROM_TASK) ", %ah\n\t"                               \
             "pushq %rax\n\t"                                                              \
             "subq $512, %rsp\n\t"                                                         \
