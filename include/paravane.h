@@ -1085,11 +1085,14 @@ PV_PIN_OFFSET(pv_translation, flags, PV_OFFSET_TRANSLATION_FLAGS);
  * `upcall_pending`. All are changed by atomic instructions, in these orders:
  *
  * - To raise a port: set *pending*; if it was set, stop. If *mask* is set, stop. Set the
- *   word's bit in the selector of the port's vCPU, then `upcall_pending`; if that was
- *   clear, and `upcall_mask` is 0, an upcall follows.
- * - To take events: clear `upcall_pending`, then take the selector and leave it 0. For
- *   each of its bits, lowest first, clear *pending* of each port of the word that is not
- *   masked, lowest first. Whoever cleared the bit has the event.
+ *   word's bit in the selector of the vCPU that is the port's now, then `upcall_pending`;
+ *   if that was clear, and `upcall_mask` is 0, an upcall follows.
+ * - To take events: clear `upcall_pending`. As long as the selector has a bit, look at
+ *   the word of the lowest one, and clear *pending* of its lowest port that is pending and
+ *   not masked: whoever cleared it has the event. If there is none, clear the selector's
+ *   bit and look once more: a port that is pending now may have been told of before, so set
+ *   the bit again. Ports of several vCPUs can share a word; a guest that wants the events
+ *   of a port on its own vCPU alone passes over those of the others.
  * - To unmask a port: clear *mask*; if *pending* is set, set the selector's bit and
  *   `upcall_pending` of the port's vCPU. `event_unmask` does it from another vCPU.
  * - To unmask upcalls: clear `upcall_mask`; if `upcall_pending` is set, take events.
@@ -1142,13 +1145,18 @@ PV_PIN_OFFSET(pv_event_page, mask, PV_OFFSET_EVENT_PAGE_MASK);
  * read without an exit: `clock` of the vCPU page has the layout of Linux's `struct
  * pvclock_vcpu_time_info`, and the time is
  *
- * - `delta = RDTSC - tsc_timestamp`, shifted left by `tsc_shift`, or right if that is
- *   negative;
+ * - `delta = RDTSC - tsc_timestamp`, 0 if that is negative (two processors' counters may
+ *   be a few cycles apart), shifted left by `tsc_shift`, or right if that is negative;
  * - `system_time + (delta * tsc_to_system_mul >> 32)`, with a product of 128 bits,
  *
  * read again if `version` is odd or has changed meanwhile. Deadlines are times of this
  * clock.
  */
+
+/* `pv_clock.flags`: the clock is the same on all vCPUs, PVCLOCK_TSC_STABLE_BIT. */
+#define PV_CLOCK_TSC_STABLE 1
+/* Nanoseconds of a second. */
+#define PV_NANOSECONDS PV_U64(0x3b9aca00)
 
 /* A time of day: what `time_wallclock` writes. */
 #ifndef __ASSEMBLER__
@@ -2413,7 +2421,7 @@ static inline struct pv_vcpu_page *pv_vcpu_of(const struct pv_start_info *info, 
 }
 
 /* The event page. */
-static inline struct pv_event_page *pv_events(const struct pv_start_info *info)
+static inline struct pv_event_page *pv_ports(const struct pv_start_info *info)
 {
     return (struct pv_event_page *)(uintptr_t)info->event_page;
 }
@@ -2457,18 +2465,21 @@ static inline uint64_t pv_tsc(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* The time of CLOCK at a value of the time-stamp counter, in nanoseconds. */
+/*
+ * The time of CLOCK at a value of the time-stamp counter, in nanoseconds. Two processors' counters
+ * may be a few cycles apart: a value before that of CLOCK is taken for it.
+ */
 static inline uint64_t pv_clock_at(const struct pv_clock *clock, uint64_t tsc)
 {
-    uint64_t delta = tsc - clock->tsc_timestamp;
+    uint64_t cycles = tsc - clock->tsc_timestamp;
+    __extension__ unsigned __int128 time = cycles > INT64_MAX ? 0 : cycles;
 
     if (clock->tsc_shift >= 0)
-        delta <<= clock->tsc_shift;
+        time <<= clock->tsc_shift;
     else
-        delta >>= -clock->tsc_shift;
-    __extension__ unsigned __int128 product = delta;
-    product *= clock->tsc_to_system_mul;
-    return clock->system_time + (uint64_t)(product >> 32);
+        time >>= -clock->tsc_shift;
+    time = time * clock->tsc_to_system_mul >> 32;
+    return clock->system_time + (uint64_t)time;
 }
 
 /*
@@ -2543,23 +2554,23 @@ static inline int pv_upcalls_unmask(void)
 }
 
 /* Whether PORT is pending. */
-static inline int pv_port_is_pending(const struct pv_event_page *events, uint32_t port)
+static inline int pv_port_is_pending(const struct pv_event_page *ports, uint32_t port)
 {
-    return __atomic_load_n(&events->pending[port / 64], __ATOMIC_SEQ_CST) >> port % 64 & 1;
+    return __atomic_load_n(&ports->pending[port / 64], __ATOMIC_SEQ_CST) >> port % 64 & 1;
 }
 
 /* Makes PORT not pending. Returns whether it was. */
-static inline int pv_port_clear(struct pv_event_page *events, uint32_t port)
+static inline int pv_port_clear(struct pv_event_page *ports, uint32_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;
-    return (__atomic_fetch_and(&events->pending[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit) != 0;
+    return (__atomic_fetch_and(&ports->pending[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit) != 0;
 }
 
 /* Masks PORT: it may become pending, and nobody is told. As `event_mask`, without an exit. */
-static inline void pv_port_mask(struct pv_event_page *events, uint32_t port)
+static inline void pv_port_mask(struct pv_event_page *ports, uint32_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;
-    __atomic_fetch_or(&events->mask[port / 64], bit, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&ports->mask[port / 64], bit, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -2567,62 +2578,64 @@ static inline void pv_port_mask(struct pv_event_page *events, uint32_t port)
  * one there is pv_event_unmask. Returns whether it is pending: no upcall tells of that, so the
  * caller takes the events of this vCPU.
  */
-static inline int pv_port_unmask(struct pv_event_page *events, struct pv_vcpu_page *vcpu,
+static inline int pv_port_unmask(struct pv_event_page *ports, struct pv_vcpu_page *vcpu,
                                  uint32_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;
 
-    __atomic_fetch_and(&events->mask[port / 64], ~bit, __ATOMIC_SEQ_CST);
-    if (!pv_port_is_pending(events, port))
+    __atomic_fetch_and(&ports->mask[port / 64], ~bit, __ATOMIC_SEQ_CST);
+    if (!pv_port_is_pending(ports, port))
         return 0;
     __atomic_fetch_or(&vcpu->event_selector, UINT64_C(1) << port / 64, __ATOMIC_SEQ_CST);
     __atomic_exchange_n(&vcpu->upcall_pending, 1, __ATOMIC_SEQ_CST);
     return 1;
 }
 
-/* The words of the event page that are still to be looked at while events are taken. */
-struct pv_taker {
-    uint64_t words;
-};
-
-/* Begins to take the events of the vCPU with the page VCPU. */
-static inline struct pv_taker pv_taker_begin(struct pv_vcpu_page *vcpu)
+/* The ports of word INDEX that are pending and not masked. */
+static inline uint64_t pv_ports_due(const struct pv_event_page *ports, uint32_t index)
 {
-    struct pv_taker taker;
-
-    __atomic_exchange_n(&vcpu->upcall_pending, 0, __ATOMIC_SEQ_CST);
-    taker.words = __atomic_exchange_n(&vcpu->event_selector, 0, __ATOMIC_SEQ_CST);
-    return taker;
+    return __atomic_load_n(&ports->pending[index], __ATOMIC_SEQ_CST) &
+           ~__atomic_load_n(&ports->mask[index], __ATOMIC_SEQ_CST);
 }
 
 /*
- * Takes the next event: clears what says that it is pending, and returns its port. The lowest
- * port comes first, also among those that are raised meanwhile. Returns -1 when there is none
- * left.
+ * Begins to take the events of the vCPU with the page VCPU: from here on a new one is told again.
+ * Upcalls are masked while events are taken.
+ */
+static inline void pv_take_begin(struct pv_vcpu_page *vcpu)
+{
+    __atomic_exchange_n(&vcpu->upcall_pending, 0, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Takes the next event: makes its port not pending, and returns the port. The lowest port comes
+ * first, also among those that are raised meanwhile. Returns -1 when there is none left.
  *
- *     struct pv_taker taker = pv_taker_begin(vcpu);
- *     for (int32_t port; (port = pv_taker_next(&taker, events, vcpu)) >= 0;)
+ *     pv_take_begin(vcpu);
+ *     for (int32_t port; (port = pv_take_next(ports, vcpu)) >= 0;)
  *         handle(port);
  */
-static inline int32_t pv_taker_next(struct pv_taker *taker, struct pv_event_page *events,
-                                    struct pv_vcpu_page *vcpu)
+static inline int32_t pv_take_next(struct pv_event_page *ports, struct pv_vcpu_page *vcpu)
 {
-    for (;;) {
-        taker->words |= __atomic_exchange_n(&vcpu->event_selector, 0, __ATOMIC_SEQ_CST);
-        if (taker->words == 0)
-            return -1;
-        int32_t word = __builtin_ctzll(taker->words);
-        uint64_t due = __atomic_load_n(&events->pending[word], __ATOMIC_SEQ_CST) &
-                       ~__atomic_load_n(&events->mask[word], __ATOMIC_SEQ_CST);
+    uint64_t words;
+
+    while ((words = __atomic_load_n(&vcpu->event_selector, __ATOMIC_SEQ_CST)) != 0) {
+        uint32_t index = (uint32_t)__builtin_ctzll(words);
+        uint64_t bit = UINT64_C(1) << index;
+        uint64_t due = pv_ports_due(ports, index);
         if (due == 0) {
-            taker->words &= ~(UINT64_C(1) << word);
+            __atomic_fetch_and(&vcpu->event_selector, ~bit, __ATOMIC_SEQ_CST);
+            /* Somebody may have made a port pending before, and set the bit just cleared. */
+            if (pv_ports_due(ports, index) != 0)
+                __atomic_fetch_or(&vcpu->event_selector, bit, __ATOMIC_SEQ_CST);
             continue;
         }
-        int32_t port = word * 64 + __builtin_ctzll(due);
+        uint32_t port = index * 64 + (uint32_t)__builtin_ctzll(due);
         /* Whoever clears the bit has the event. */
-        if (pv_port_clear(events, (uint32_t)port))
-            return port;
+        if (pv_port_clear(ports, port))
+            return (int32_t)port;
     }
+    return -1;
 }
 
 /*

@@ -57,8 +57,8 @@ fn guest(language: Language) -> String {
          void on_trap(struct pv_trap_frame *frame, int from_task)\n\
          {\n\
              struct pv_vcpu_page *vcpu = pv_vcpu();\n\
-             struct pv_taker taker = pv_taker_begin(vcpu);\n\
-             while (pv_taker_next(&taker, (struct pv_event_page *)0, vcpu) >= 0) {}\n\
+             pv_take_begin(vcpu);\n\
+             while (pv_take_next((struct pv_event_page *)0, vcpu) >= 0) {}\n\
              if (!from_task)\n\
                  pv_task_enter(page, frame);\n\
          }\n\

@@ -13,9 +13,9 @@ uint32_t events_of(int64_t port)
 void take_events(void)
 {
     struct pv_vcpu_page *vcpu = pv_vcpu();
-    struct pv_taker taker = pv_taker_begin(vcpu);
 
-    for (int32_t port; (port = pv_taker_next(&taker, pv_events(info), vcpu)) >= 0;)
+    pv_take_begin(vcpu);
+    for (int32_t port; (port = pv_take_next(pv_ports(info), vcpu)) >= 0;)
         counts[port]++;
 }
 
@@ -41,7 +41,7 @@ void show_clock(void)
 /* A port is raised, told once, and taken; one that is masked waits. */
 void show_events(void)
 {
-    struct pv_event_page *events = pv_events(info);
+    struct pv_event_page *ports = pv_ports(info);
     struct pv_vcpu_page *vcpu = pv_vcpu();
 
     int64_t port = pv_event_alloc(page, 0, 1);
@@ -52,10 +52,10 @@ void show_events(void)
     take_events();
     CHECK(events_of(port) == 1);
 
-    pv_port_mask(events, (uint32_t)port);
+    pv_port_mask(ports, (uint32_t)port);
     CHECK(pv_event_send(page, (uint32_t)port) == 1);
     CHECK(!pv_upcall_pending());
-    CHECK(pv_port_unmask(events, vcpu, (uint32_t)port));
+    CHECK(pv_port_unmask(ports, vcpu, (uint32_t)port));
     take_events();
     CHECK(events_of(port) == 2);
 

@@ -23,7 +23,7 @@ macro_rules! numbers {
         }
     )* };
 }
-numbers!(u16, u32, u64, usize);
+numbers!(u8, u16, u32, u64, usize);
 
 impl From<&'static str> for Value {
     fn from(value: &'static str) -> Self {
@@ -119,7 +119,7 @@ sources! {
         structs: EventPage;
     }
     time as crate::time {
-        constants: ;
+        constants: CLOCK_TSC_STABLE NANOSECONDS;
         structs: Wallclock;
     }
     grant as crate::grant {

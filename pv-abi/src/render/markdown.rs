@@ -84,6 +84,7 @@ pub(super) fn render(definitions: &Definitions) -> String {
     page.text("## Time");
     page.module_text("time");
     page.structs("time");
+    page.constants("time");
     page.text("## Grants");
     page.module_text("grant");
     page.structs("grant");

@@ -36,7 +36,7 @@ int main(void)
     CHECK(pv_gpa_of(&info, at(0x100), 8) == PV_NO_GPA);
     CHECK(pv_linear(&info, 0x1234) == at(PV_LINEAR_MAP_BASE + 0x1234));
     CHECK((const void *)pv_vcpu_of(&info, 3) == at(0xa000));
-    CHECK((const void *)pv_events(&info) == at(0x9000));
+    CHECK((const void *)pv_ports(&info) == at(0x9000));
 
     vcpu.self_address = (uint64_t)(uintptr_t)&vcpu;
     set_gs_base(&vcpu);

@@ -6,7 +6,7 @@
 #include <paravane.h>
 #include "check.h"
 
-static struct pv_event_page events;
+static struct pv_event_page ports;
 static struct pv_vcpu_page vcpu;
 
 /* What the VMM does. */
@@ -14,9 +14,9 @@ static int raise_port(uint32_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;
 
-    if (__atomic_fetch_or(&events.pending[port / 64], bit, __ATOMIC_SEQ_CST) & bit)
+    if (__atomic_fetch_or(&ports.pending[port / 64], bit, __ATOMIC_SEQ_CST) & bit)
         return 0;
-    if (__atomic_load_n(&events.mask[port / 64], __ATOMIC_SEQ_CST) & bit)
+    if (__atomic_load_n(&ports.mask[port / 64], __ATOMIC_SEQ_CST) & bit)
         return 1;
     __atomic_fetch_or(&vcpu.event_selector, UINT64_C(1) << port / 64, __ATOMIC_SEQ_CST);
     __atomic_exchange_n(&vcpu.upcall_pending, 1, __ATOMIC_SEQ_CST);
@@ -25,7 +25,6 @@ static int raise_port(uint32_t port)
 
 int main(void)
 {
-    struct pv_taker taker = {0};
     char operation;
     uint32_t port;
 
@@ -34,17 +33,17 @@ int main(void)
         int32_t outcome = 0;
         switch (operation) {
         case 'r': outcome = raise_port(port); break;
-        case 'm': pv_port_mask(&events, port); break;
-        case 'u': outcome = pv_port_unmask(&events, &vcpu, port); break;
-        case 'c': outcome = pv_port_clear(&events, port); break;
-        case 'p': outcome = pv_port_is_pending(&events, port); break;
-        case 'b': taker = pv_taker_begin(&vcpu); break;
-        case 'n': outcome = pv_taker_next(&taker, &events, &vcpu); break;
+        case 'm': pv_port_mask(&ports, port); break;
+        case 'u': outcome = pv_port_unmask(&ports, &vcpu, port); break;
+        case 'c': outcome = pv_port_clear(&ports, port); break;
+        case 'p': outcome = pv_port_is_pending(&ports, port); break;
+        case 'b': pv_take_begin(&vcpu); break;
+        case 'n': outcome = pv_take_next(&ports, &vcpu); break;
         default: CHECK(!"an operation that there is");
         }
         uint32_t word = port / 64;
         printf("%" PRId32 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d\n", outcome,
-               events.pending[word], events.mask[word], vcpu.event_selector,
+               ports.pending[word], ports.mask[word], vcpu.event_selector,
                pv_upcall_pending());
     }
 

@@ -15,7 +15,7 @@ static inline struct pv_vcpu_page *pv_vcpu_of(const struct pv_start_info *info, 
 }
 
 /* The event page. */
-static inline struct pv_event_page *pv_events(const struct pv_start_info *info)
+static inline struct pv_event_page *pv_ports(const struct pv_start_info *info)
 {
     return (struct pv_event_page *)(uintptr_t)info->event_page;
 }

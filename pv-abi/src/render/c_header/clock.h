@@ -7,18 +7,21 @@ static inline uint64_t pv_tsc(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* The time of CLOCK at a value of the time-stamp counter, in nanoseconds. */
+/*
+ * The time of CLOCK at a value of the time-stamp counter, in nanoseconds. Two processors' counters
+ * may be a few cycles apart: a value before that of CLOCK is taken for it.
+ */
 static inline uint64_t pv_clock_at(const struct pv_clock *clock, uint64_t tsc)
 {
-    uint64_t delta = tsc - clock->tsc_timestamp;
+    uint64_t cycles = tsc - clock->tsc_timestamp;
+    __extension__ unsigned __int128 time = cycles > INT64_MAX ? 0 : cycles;
 
     if (clock->tsc_shift >= 0)
-        delta <<= clock->tsc_shift;
+        time <<= clock->tsc_shift;
     else
-        delta >>= -clock->tsc_shift;
-    __extension__ unsigned __int128 product = delta;
-    product *= clock->tsc_to_system_mul;
-    return clock->system_time + (uint64_t)(product >> 32);
+        time >>= -clock->tsc_shift;
+    time = time * clock->tsc_to_system_mul >> 32;
+    return clock->system_time + (uint64_t)time;
 }
 
 /*

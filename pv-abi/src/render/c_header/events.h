@@ -47,23 +47,23 @@ static inline int pv_upcalls_unmask(void)
 }
 
 /* Whether PORT is pending. */
-static inline int pv_port_is_pending(const struct pv_event_page *events, uint32_t port)
+static inline int pv_port_is_pending(const struct pv_event_page *ports, uint32_t port)
 {
-    return __atomic_load_n(&events->pending[port / 64], __ATOMIC_SEQ_CST) >> port % 64 & 1;
+    return __atomic_load_n(&ports->pending[port / 64], __ATOMIC_SEQ_CST) >> port % 64 & 1;
 }
 
 /* Makes PORT not pending. Returns whether it was. */
-static inline int pv_port_clear(struct pv_event_page *events, uint32_t port)
+static inline int pv_port_clear(struct pv_event_page *ports, uint32_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;
-    return (__atomic_fetch_and(&events->pending[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit) != 0;
+    return (__atomic_fetch_and(&ports->pending[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit) != 0;
 }
 
 /* Masks PORT: it may become pending, and nobody is told. As `event_mask`, without an exit. */
-static inline void pv_port_mask(struct pv_event_page *events, uint32_t port)
+static inline void pv_port_mask(struct pv_event_page *ports, uint32_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;
-    __atomic_fetch_or(&events->mask[port / 64], bit, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&ports->mask[port / 64], bit, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -71,60 +71,62 @@ static inline void pv_port_mask(struct pv_event_page *events, uint32_t port)
  * one there is pv_event_unmask. Returns whether it is pending: no upcall tells of that, so the
  * caller takes the events of this vCPU.
  */
-static inline int pv_port_unmask(struct pv_event_page *events, struct pv_vcpu_page *vcpu,
+static inline int pv_port_unmask(struct pv_event_page *ports, struct pv_vcpu_page *vcpu,
                                  uint32_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;
 
-    __atomic_fetch_and(&events->mask[port / 64], ~bit, __ATOMIC_SEQ_CST);
-    if (!pv_port_is_pending(events, port))
+    __atomic_fetch_and(&ports->mask[port / 64], ~bit, __ATOMIC_SEQ_CST);
+    if (!pv_port_is_pending(ports, port))
         return 0;
     __atomic_fetch_or(&vcpu->event_selector, UINT64_C(1) << port / 64, __ATOMIC_SEQ_CST);
     __atomic_exchange_n(&vcpu->upcall_pending, 1, __ATOMIC_SEQ_CST);
     return 1;
 }
 
-/* The words of the event page that are still to be looked at while events are taken. */
-struct pv_taker {
-    uint64_t words;
-};
-
-/* Begins to take the events of the vCPU with the page VCPU. */
-static inline struct pv_taker pv_taker_begin(struct pv_vcpu_page *vcpu)
+/* The ports of word INDEX that are pending and not masked. */
+static inline uint64_t pv_ports_due(const struct pv_event_page *ports, uint32_t index)
 {
-    struct pv_taker taker;
-
-    __atomic_exchange_n(&vcpu->upcall_pending, 0, __ATOMIC_SEQ_CST);
-    taker.words = __atomic_exchange_n(&vcpu->event_selector, 0, __ATOMIC_SEQ_CST);
-    return taker;
+    return __atomic_load_n(&ports->pending[index], __ATOMIC_SEQ_CST) &
+           ~__atomic_load_n(&ports->mask[index], __ATOMIC_SEQ_CST);
 }
 
 /*
- * Takes the next event: clears what says that it is pending, and returns its port. The lowest
- * port comes first, also among those that are raised meanwhile. Returns -1 when there is none
- * left.
+ * Begins to take the events of the vCPU with the page VCPU: from here on a new one is told again.
+ * Upcalls are masked while events are taken.
+ */
+static inline void pv_take_begin(struct pv_vcpu_page *vcpu)
+{
+    __atomic_exchange_n(&vcpu->upcall_pending, 0, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Takes the next event: makes its port not pending, and returns the port. The lowest port comes
+ * first, also among those that are raised meanwhile. Returns -1 when there is none left.
  *
- *     struct pv_taker taker = pv_taker_begin(vcpu);
- *     for (int32_t port; (port = pv_taker_next(&taker, events, vcpu)) >= 0;)
+ *     pv_take_begin(vcpu);
+ *     for (int32_t port; (port = pv_take_next(ports, vcpu)) >= 0;)
  *         handle(port);
  */
-static inline int32_t pv_taker_next(struct pv_taker *taker, struct pv_event_page *events,
-                                    struct pv_vcpu_page *vcpu)
+static inline int32_t pv_take_next(struct pv_event_page *ports, struct pv_vcpu_page *vcpu)
 {
-    for (;;) {
-        taker->words |= __atomic_exchange_n(&vcpu->event_selector, 0, __ATOMIC_SEQ_CST);
-        if (taker->words == 0)
-            return -1;
-        int32_t word = __builtin_ctzll(taker->words);
-        uint64_t due = __atomic_load_n(&events->pending[word], __ATOMIC_SEQ_CST) &
-                       ~__atomic_load_n(&events->mask[word], __ATOMIC_SEQ_CST);
+    uint64_t words;
+
+    while ((words = __atomic_load_n(&vcpu->event_selector, __ATOMIC_SEQ_CST)) != 0) {
+        uint32_t index = (uint32_t)__builtin_ctzll(words);
+        uint64_t bit = UINT64_C(1) << index;
+        uint64_t due = pv_ports_due(ports, index);
         if (due == 0) {
-            taker->words &= ~(UINT64_C(1) << word);
+            __atomic_fetch_and(&vcpu->event_selector, ~bit, __ATOMIC_SEQ_CST);
+            /* Somebody may have made a port pending before, and set the bit just cleared. */
+            if (pv_ports_due(ports, index) != 0)
+                __atomic_fetch_or(&vcpu->event_selector, bit, __ATOMIC_SEQ_CST);
             continue;
         }
-        int32_t port = word * 64 + __builtin_ctzll(due);
+        uint32_t port = index * 64 + (uint32_t)__builtin_ctzll(due);
         /* Whoever clears the bit has the event. */
-        if (pv_port_clear(events, (uint32_t)port))
-            return port;
+        if (pv_port_clear(ports, port))
+            return (int32_t)port;
     }
+    return -1;
 }
