@@ -253,6 +253,7 @@ struct pv_image_note {
     uint8_t name[32];
 };
 #endif
+#define PV_SIZE_IMAGE_NOTE 80
 #define PV_OFFSET_IMAGE_NOTE_ABI_MAJOR 0
 #define PV_OFFSET_IMAGE_NOTE_ABI_MINOR 2
 #define PV_OFFSET_IMAGE_NOTE_RESERVED 4
@@ -263,7 +264,7 @@ struct pv_image_note {
 #define PV_OFFSET_IMAGE_NOTE_MAXIMUM_VCPUS 36
 #define PV_OFFSET_IMAGE_NOTE_STACK_SIZE 40
 #define PV_OFFSET_IMAGE_NOTE_NAME 48
-PV_PIN_SIZE(pv_image_note, 80);
+PV_PIN_SIZE(pv_image_note, PV_SIZE_IMAGE_NOTE);
 PV_PIN_OFFSET(pv_image_note, abi_major, PV_OFFSET_IMAGE_NOTE_ABI_MAJOR);
 PV_PIN_OFFSET(pv_image_note, abi_minor, PV_OFFSET_IMAGE_NOTE_ABI_MINOR);
 PV_PIN_OFFSET(pv_image_note, reserved, PV_OFFSET_IMAGE_NOTE_RESERVED);
@@ -313,12 +314,13 @@ struct pv_memory_region {
     uint32_t rights;
 };
 #endif
+#define PV_SIZE_MEMORY_REGION 32
 #define PV_OFFSET_MEMORY_REGION_GPA 0
 #define PV_OFFSET_MEMORY_REGION_SIZE 8
 #define PV_OFFSET_MEMORY_REGION_ADDRESS 16
 #define PV_OFFSET_MEMORY_REGION_KIND 24
 #define PV_OFFSET_MEMORY_REGION_RIGHTS 28
-PV_PIN_SIZE(pv_memory_region, 32);
+PV_PIN_SIZE(pv_memory_region, PV_SIZE_MEMORY_REGION);
 PV_PIN_OFFSET(pv_memory_region, gpa, PV_OFFSET_MEMORY_REGION_GPA);
 PV_PIN_OFFSET(pv_memory_region, size, PV_OFFSET_MEMORY_REGION_SIZE);
 PV_PIN_OFFSET(pv_memory_region, address, PV_OFFSET_MEMORY_REGION_ADDRESS);
@@ -392,6 +394,7 @@ struct pv_start_info {
     uint32_t reserved;
 };
 #endif
+#define PV_SIZE_START_INFO 4032
 #define PV_OFFSET_START_INFO_MAGIC 0
 #define PV_OFFSET_START_INFO_ABI_MAJOR 8
 #define PV_OFFSET_START_INFO_ABI_MINOR 10
@@ -421,7 +424,7 @@ struct pv_start_info {
 #define PV_OFFSET_START_INFO_GUESTS 4020
 #define PV_OFFSET_START_INFO_HOST_PROCESSORS 4024
 #define PV_OFFSET_START_INFO_RESERVED 4028
-PV_PIN_SIZE(pv_start_info, 4032);
+PV_PIN_SIZE(pv_start_info, PV_SIZE_START_INFO);
 PV_PIN_OFFSET(pv_start_info, magic, PV_OFFSET_START_INFO_MAGIC);
 PV_PIN_OFFSET(pv_start_info, abi_major, PV_OFFSET_START_INFO_ABI_MAJOR);
 PV_PIN_OFFSET(pv_start_info, abi_minor, PV_OFFSET_START_INFO_ABI_MINOR);
@@ -542,6 +545,7 @@ struct pv_trap_state {
     uint64_t ss;
 };
 #endif
+#define PV_SIZE_TRAP_STATE 112
 #define PV_OFFSET_TRAP_STATE_BUSY 0
 #define PV_OFFSET_TRAP_STATE_VECTOR 4
 #define PV_OFFSET_TRAP_STATE_CR2 8
@@ -554,7 +558,7 @@ struct pv_trap_state {
 #define PV_OFFSET_TRAP_STATE_RFLAGS 88
 #define PV_OFFSET_TRAP_STATE_RSP 96
 #define PV_OFFSET_TRAP_STATE_SS 104
-PV_PIN_SIZE(pv_trap_state, 112);
+PV_PIN_SIZE(pv_trap_state, PV_SIZE_TRAP_STATE);
 PV_PIN_OFFSET(pv_trap_state, busy, PV_OFFSET_TRAP_STATE_BUSY);
 PV_PIN_OFFSET(pv_trap_state, vector, PV_OFFSET_TRAP_STATE_VECTOR);
 PV_PIN_OFFSET(pv_trap_state, cr2, PV_OFFSET_TRAP_STATE_CR2);
@@ -579,9 +583,10 @@ struct pv_trap_handler {
     uint64_t flags;
 };
 #endif
+#define PV_SIZE_TRAP_HANDLER 16
 #define PV_OFFSET_TRAP_HANDLER_HANDLER 0
 #define PV_OFFSET_TRAP_HANDLER_FLAGS 8
-PV_PIN_SIZE(pv_trap_handler, 16);
+PV_PIN_SIZE(pv_trap_handler, PV_SIZE_TRAP_HANDLER);
 PV_PIN_OFFSET(pv_trap_handler, handler, PV_OFFSET_TRAP_HANDLER_HANDLER);
 PV_PIN_OFFSET(pv_trap_handler, flags, PV_OFFSET_TRAP_HANDLER_FLAGS);
 
@@ -599,10 +604,11 @@ struct pv_debug_registers {
     uint64_t reserved[3];
 };
 #endif
+#define PV_SIZE_DEBUG_REGISTERS 64
 #define PV_OFFSET_DEBUG_REGISTERS_ADDRESS 0
 #define PV_OFFSET_DEBUG_REGISTERS_CONTROL 32
 #define PV_OFFSET_DEBUG_REGISTERS_RESERVED 40
-PV_PIN_SIZE(pv_debug_registers, 64);
+PV_PIN_SIZE(pv_debug_registers, PV_SIZE_DEBUG_REGISTERS);
 PV_PIN_OFFSET(pv_debug_registers, address, PV_OFFSET_DEBUG_REGISTERS_ADDRESS);
 PV_PIN_OFFSET(pv_debug_registers, control, PV_OFFSET_DEBUG_REGISTERS_CONTROL);
 PV_PIN_OFFSET(pv_debug_registers, reserved, PV_OFFSET_DEBUG_REGISTERS_RESERVED);
@@ -661,6 +667,7 @@ struct pv_trap_frame {
     uint64_t ss;
 };
 #endif
+#define PV_SIZE_TRAP_FRAME 184
 #define PV_OFFSET_TRAP_FRAME_R15 0
 #define PV_OFFSET_TRAP_FRAME_R14 8
 #define PV_OFFSET_TRAP_FRAME_R13 16
@@ -684,7 +691,7 @@ struct pv_trap_frame {
 #define PV_OFFSET_TRAP_FRAME_RFLAGS 160
 #define PV_OFFSET_TRAP_FRAME_RSP 168
 #define PV_OFFSET_TRAP_FRAME_SS 176
-PV_PIN_SIZE(pv_trap_frame, 184);
+PV_PIN_SIZE(pv_trap_frame, PV_SIZE_TRAP_FRAME);
 PV_PIN_OFFSET(pv_trap_frame, r15, PV_OFFSET_TRAP_FRAME_R15);
 PV_PIN_OFFSET(pv_trap_frame, r14, PV_OFFSET_TRAP_FRAME_R14);
 PV_PIN_OFFSET(pv_trap_frame, r13, PV_OFFSET_TRAP_FRAME_R13);
@@ -729,11 +736,12 @@ struct pv_stats {
     uint64_t batched_calls;
 };
 #endif
+#define PV_SIZE_STATS 32
 #define PV_OFFSET_STATS_EXITS 0
 #define PV_OFFSET_STATS_HYPERCALLS 8
 #define PV_OFFSET_STATS_FAILED_HYPERCALLS 16
 #define PV_OFFSET_STATS_BATCHED_CALLS 24
-PV_PIN_SIZE(pv_stats, 32);
+PV_PIN_SIZE(pv_stats, PV_SIZE_STATS);
 PV_PIN_OFFSET(pv_stats, exits, PV_OFFSET_STATS_EXITS);
 PV_PIN_OFFSET(pv_stats, hypercalls, PV_OFFSET_STATS_HYPERCALLS);
 PV_PIN_OFFSET(pv_stats, failed_hypercalls, PV_OFFSET_STATS_FAILED_HYPERCALLS);
@@ -750,10 +758,11 @@ struct pv_batch_entry {
     int64_t result;
 };
 #endif
+#define PV_SIZE_BATCH_ENTRY 64
 #define PV_OFFSET_BATCH_ENTRY_WORD 0
 #define PV_OFFSET_BATCH_ENTRY_ARGUMENTS 8
 #define PV_OFFSET_BATCH_ENTRY_RESULT 56
-PV_PIN_SIZE(pv_batch_entry, 64);
+PV_PIN_SIZE(pv_batch_entry, PV_SIZE_BATCH_ENTRY);
 PV_PIN_OFFSET(pv_batch_entry, word, PV_OFFSET_BATCH_ENTRY_WORD);
 PV_PIN_OFFSET(pv_batch_entry, arguments, PV_OFFSET_BATCH_ENTRY_ARGUMENTS);
 PV_PIN_OFFSET(pv_batch_entry, result, PV_OFFSET_BATCH_ENTRY_RESULT);
@@ -799,13 +808,14 @@ struct pv_task_state {
     uint64_t reserved[3];
 };
 #endif
+#define PV_SIZE_TASK_STATE 64
 #define PV_OFFSET_TASK_STATE_RIP 0
 #define PV_OFFSET_TASK_STATE_RFLAGS 8
 #define PV_OFFSET_TASK_STATE_RSP 16
 #define PV_OFFSET_TASK_STATE_RCX 24
 #define PV_OFFSET_TASK_STATE_R11 32
 #define PV_OFFSET_TASK_STATE_RESERVED 40
-PV_PIN_SIZE(pv_task_state, 64);
+PV_PIN_SIZE(pv_task_state, PV_SIZE_TASK_STATE);
 PV_PIN_OFFSET(pv_task_state, rip, PV_OFFSET_TASK_STATE_RIP);
 PV_PIN_OFFSET(pv_task_state, rflags, PV_OFFSET_TASK_STATE_RFLAGS);
 PV_PIN_OFFSET(pv_task_state, rsp, PV_OFFSET_TASK_STATE_RSP);
@@ -837,6 +847,7 @@ struct pv_clock {
     uint8_t padding[2];
 };
 #endif
+#define PV_SIZE_CLOCK 32
 #define PV_OFFSET_CLOCK_VERSION 0
 #define PV_OFFSET_CLOCK_RESERVED 4
 #define PV_OFFSET_CLOCK_TSC_TIMESTAMP 8
@@ -845,7 +856,7 @@ struct pv_clock {
 #define PV_OFFSET_CLOCK_TSC_SHIFT 28
 #define PV_OFFSET_CLOCK_FLAGS 29
 #define PV_OFFSET_CLOCK_PADDING 30
-PV_PIN_SIZE(pv_clock, 32);
+PV_PIN_SIZE(pv_clock, PV_SIZE_CLOCK);
 PV_PIN_OFFSET(pv_clock, version, PV_OFFSET_CLOCK_VERSION);
 PV_PIN_OFFSET(pv_clock, reserved, PV_OFFSET_CLOCK_RESERVED);
 PV_PIN_OFFSET(pv_clock, tsc_timestamp, PV_OFFSET_CLOCK_TSC_TIMESTAMP);
@@ -928,6 +939,7 @@ struct pv_vcpu_page {
     struct pv_batch_entry deferred[PV_DEFERRED_CALLS];
 };
 #endif
+#define PV_SIZE_VCPU_PAGE 4096
 #define PV_OFFSET_VCPU_PAGE_SELF_ADDRESS 0
 #define PV_OFFSET_VCPU_PAGE_VCPU_ID 8
 #define PV_OFFSET_VCPU_PAGE_UPCALL_MASK 12
@@ -953,7 +965,7 @@ struct pv_vcpu_page {
 #define PV_OFFSET_VCPU_PAGE_RESERVED4 468
 #define PV_OFFSET_VCPU_PAGE_RESERVED5 472
 #define PV_OFFSET_VCPU_PAGE_DEFERRED 2048
-PV_PIN_SIZE(pv_vcpu_page, 4096);
+PV_PIN_SIZE(pv_vcpu_page, PV_SIZE_VCPU_PAGE);
 PV_PIN_OFFSET(pv_vcpu_page, self_address, PV_OFFSET_VCPU_PAGE_SELF_ADDRESS);
 PV_PIN_OFFSET(pv_vcpu_page, vcpu_id, PV_OFFSET_VCPU_PAGE_VCPU_ID);
 PV_PIN_OFFSET(pv_vcpu_page, upcall_mask, PV_OFFSET_VCPU_PAGE_UPCALL_MASK);
@@ -1023,12 +1035,13 @@ struct pv_mapping {
     uint32_t reserved;
 };
 #endif
+#define PV_SIZE_MAPPING 32
 #define PV_OFFSET_MAPPING_ADDRESS 0
 #define PV_OFFSET_MAPPING_GPA 8
 #define PV_OFFSET_MAPPING_SIZE 16
 #define PV_OFFSET_MAPPING_RIGHTS 24
 #define PV_OFFSET_MAPPING_RESERVED 28
-PV_PIN_SIZE(pv_mapping, 32);
+PV_PIN_SIZE(pv_mapping, PV_SIZE_MAPPING);
 PV_PIN_OFFSET(pv_mapping, address, PV_OFFSET_MAPPING_ADDRESS);
 PV_PIN_OFFSET(pv_mapping, gpa, PV_OFFSET_MAPPING_GPA);
 PV_PIN_OFFSET(pv_mapping, size, PV_OFFSET_MAPPING_SIZE);
@@ -1047,9 +1060,10 @@ struct pv_range {
     uint64_t size;
 };
 #endif
+#define PV_SIZE_RANGE 16
 #define PV_OFFSET_RANGE_START 0
 #define PV_OFFSET_RANGE_SIZE 8
-PV_PIN_SIZE(pv_range, 16);
+PV_PIN_SIZE(pv_range, PV_SIZE_RANGE);
 PV_PIN_OFFSET(pv_range, start, PV_OFFSET_RANGE_START);
 PV_PIN_OFFSET(pv_range, size, PV_OFFSET_RANGE_SIZE);
 
@@ -1066,11 +1080,12 @@ struct pv_translation {
     uint32_t flags;
 };
 #endif
+#define PV_SIZE_TRANSLATION 24
 #define PV_OFFSET_TRANSLATION_GPA 0
 #define PV_OFFSET_TRANSLATION_PAGE_SIZE 8
 #define PV_OFFSET_TRANSLATION_RIGHTS 16
 #define PV_OFFSET_TRANSLATION_FLAGS 20
-PV_PIN_SIZE(pv_translation, 24);
+PV_PIN_SIZE(pv_translation, PV_SIZE_TRANSLATION);
 PV_PIN_OFFSET(pv_translation, gpa, PV_OFFSET_TRANSLATION_GPA);
 PV_PIN_OFFSET(pv_translation, page_size, PV_OFFSET_TRANSLATION_PAGE_SIZE);
 PV_PIN_OFFSET(pv_translation, rights, PV_OFFSET_TRANSLATION_RIGHTS);
@@ -1132,9 +1147,10 @@ struct pv_event_page {
     uint64_t mask[PV_EVENT_WORDS];
 };
 #endif
+#define PV_SIZE_EVENT_PAGE 1024
 #define PV_OFFSET_EVENT_PAGE_PENDING 0
 #define PV_OFFSET_EVENT_PAGE_MASK 512
-PV_PIN_SIZE(pv_event_page, 1024);
+PV_PIN_SIZE(pv_event_page, PV_SIZE_EVENT_PAGE);
 PV_PIN_OFFSET(pv_event_page, pending, PV_OFFSET_EVENT_PAGE_PENDING);
 PV_PIN_OFFSET(pv_event_page, mask, PV_OFFSET_EVENT_PAGE_MASK);
 
@@ -1171,11 +1187,12 @@ struct pv_wallclock {
     uint64_t clock;
 };
 #endif
+#define PV_SIZE_WALLCLOCK 24
 #define PV_OFFSET_WALLCLOCK_SECONDS 0
 #define PV_OFFSET_WALLCLOCK_NANOSECONDS 8
 #define PV_OFFSET_WALLCLOCK_RESERVED 12
 #define PV_OFFSET_WALLCLOCK_CLOCK 16
-PV_PIN_SIZE(pv_wallclock, 24);
+PV_PIN_SIZE(pv_wallclock, PV_SIZE_WALLCLOCK);
 PV_PIN_OFFSET(pv_wallclock, seconds, PV_OFFSET_WALLCLOCK_SECONDS);
 PV_PIN_OFFSET(pv_wallclock, nanoseconds, PV_OFFSET_WALLCLOCK_NANOSECONDS);
 PV_PIN_OFFSET(pv_wallclock, reserved, PV_OFFSET_WALLCLOCK_RESERVED);
@@ -1201,11 +1218,12 @@ struct pv_attachment {
     uint32_t reserved;
 };
 #endif
+#define PV_SIZE_ATTACHMENT 24
 #define PV_OFFSET_ATTACHMENT_GPA 0
 #define PV_OFFSET_ATTACHMENT_SIZE 8
 #define PV_OFFSET_ATTACHMENT_RIGHTS 16
 #define PV_OFFSET_ATTACHMENT_RESERVED 20
-PV_PIN_SIZE(pv_attachment, 24);
+PV_PIN_SIZE(pv_attachment, PV_SIZE_ATTACHMENT);
 PV_PIN_OFFSET(pv_attachment, gpa, PV_OFFSET_ATTACHMENT_GPA);
 PV_PIN_OFFSET(pv_attachment, size, PV_OFFSET_ATTACHMENT_SIZE);
 PV_PIN_OFFSET(pv_attachment, rights, PV_OFFSET_ATTACHMENT_RIGHTS);
@@ -1226,12 +1244,13 @@ struct pv_offer {
     uint32_t attached;
 };
 #endif
+#define PV_SIZE_OFFER 24
 #define PV_OFFSET_OFFER_GUEST 0
 #define PV_OFFSET_OFFER_GRANT 4
 #define PV_OFFSET_OFFER_SIZE 8
 #define PV_OFFSET_OFFER_RIGHTS 16
 #define PV_OFFSET_OFFER_ATTACHED 20
-PV_PIN_SIZE(pv_offer, 24);
+PV_PIN_SIZE(pv_offer, PV_SIZE_OFFER);
 PV_PIN_OFFSET(pv_offer, guest, PV_OFFSET_OFFER_GUEST);
 PV_PIN_OFFSET(pv_offer, grant, PV_OFFSET_OFFER_GRANT);
 PV_PIN_OFFSET(pv_offer, size, PV_OFFSET_OFFER_SIZE);
@@ -1261,10 +1280,11 @@ struct pv_set {
     uint64_t bank_mask;
 };
 #endif
+#define PV_SIZE_SET 16
 #define PV_OFFSET_SET_FORMAT 0
 #define PV_OFFSET_SET_RESERVED 4
 #define PV_OFFSET_SET_BANK_MASK 8
-PV_PIN_SIZE(pv_set, 16);
+PV_PIN_SIZE(pv_set, PV_SIZE_SET);
 PV_PIN_OFFSET(pv_set, format, PV_OFFSET_SET_FORMAT);
 PV_PIN_OFFSET(pv_set, reserved, PV_OFFSET_SET_RESERVED);
 PV_PIN_OFFSET(pv_set, bank_mask, PV_OFFSET_SET_BANK_MASK);
@@ -1295,13 +1315,14 @@ struct pv_crash_report {
     struct pv_trap_frame frame;
 };
 #endif
+#define PV_SIZE_CRASH_REPORT 208
 #define PV_OFFSET_CRASH_REPORT_KIND 0
 #define PV_OFFSET_CRASH_REPORT_MESSAGE_SIZE 4
 #define PV_OFFSET_CRASH_REPORT_MESSAGE_GPA 8
 #define PV_OFFSET_CRASH_REPORT_FRAME_VALID 16
 #define PV_OFFSET_CRASH_REPORT_RESERVED 20
 #define PV_OFFSET_CRASH_REPORT_FRAME 24
-PV_PIN_SIZE(pv_crash_report, 208);
+PV_PIN_SIZE(pv_crash_report, PV_SIZE_CRASH_REPORT);
 PV_PIN_OFFSET(pv_crash_report, kind, PV_OFFSET_CRASH_REPORT_KIND);
 PV_PIN_OFFSET(pv_crash_report, message_size, PV_OFFSET_CRASH_REPORT_MESSAGE_SIZE);
 PV_PIN_OFFSET(pv_crash_report, message_gpa, PV_OFFSET_CRASH_REPORT_MESSAGE_GPA);

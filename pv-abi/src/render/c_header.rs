@@ -181,13 +181,15 @@ impl Header<'_> {
         }
         self.out.push_str("};\n#endif\n");
         let size = definitions.layout(&definition.name).size;
+        let size_name = format!("PV_SIZE_{}", name.trim_start_matches("pv_")).to_uppercase();
+        self.out.push_str(&format!("#define {size_name} {size}\n"));
         for (field, offset, _) in definitions.fields(definition) {
             let macro_name = offset_name(&name, &field.name);
             self.out
                 .push_str(&format!("#define {macro_name} {offset}\n"));
         }
         self.out
-            .push_str(&format!("PV_PIN_SIZE({name}, {size});\n"));
+            .push_str(&format!("PV_PIN_SIZE({name}, {size_name});\n"));
         for field in &definition.fields {
             let field = &field.name;
             let macro_name = offset_name(&name, field);
