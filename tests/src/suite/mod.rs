@@ -2,6 +2,7 @@
 
 mod bad_guest;
 mod boot;
+mod c_guest;
 mod console;
 mod crash;
 mod limits;
@@ -42,6 +43,7 @@ fn in_every_mode() -> Vec<InMode> {
         boot::IN_EVERY_MODE,
         crash::IN_EVERY_MODE,
         bad_guest::IN_EVERY_MODE,
+        c_guest::IN_EVERY_MODE,
     ]
     .concat()
 }
