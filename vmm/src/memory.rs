@@ -3,6 +3,8 @@
 //! Both are reached only by copying through `vm-memory`: there is never a Rust reference
 //! into memory that a running guest can change.
 
+pub(crate) mod balloon;
+
 use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::{Errno, Gpa};
 use std::sync::atomic::{AtomicU64, Ordering};

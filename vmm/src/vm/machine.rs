@@ -1,6 +1,7 @@
 //! A KVM virtual machine: RAM, private pages and vCPUs, before there is anything in it.
 #![allow(unsafe_code)]
 
+use crate::grant::window::Window;
 use crate::layout::{MAX_VCPUS, MONITOR_STRIDE};
 use crate::memory::{MemoryError, PrivateMemory, Ram};
 use crate::monitor::state::Monitor;
@@ -67,7 +68,7 @@ pub struct Machine {
     /// The vCPUs, in order.
     pub vcpus: Vec<VcpuFd>,
     /// The VM.
-    pub vm: VmFd,
+    pub vm: Arc<VmFd>,
     /// RAM.
     pub ram: Ram,
     /// The VMM's private pages.
@@ -80,6 +81,8 @@ pub struct Machine {
     pub hypercall_page: u64,
     /// Guest-physical address of the event page, which is not mapped yet.
     pub event_page: u64,
+    /// Where grants of other VMs are attached.
+    pub grant_window: Window,
     /// Whether this KVM runs on virtualization hardware; otherwise it is a software KVM.
     pub hardware: bool,
     /// Whether KVM_HC_MAP_GPA_RANGE exits to the VMM.
@@ -103,6 +106,7 @@ impl Machine {
             });
         }
         let vm = kvm.create_vm().map_err(ioctl("KVM_CREATE_VM"))?;
+        let vm = Arc::new(vm);
         let hypercall_exits = prepare_hypercalls(kvm, &vm);
 
         let ram = Ram::new(ram_size)?;
@@ -128,9 +132,11 @@ impl Machine {
                 .map_err(ioctl("KVM_SET_USER_MEMORY_REGION"))?;
         }
 
+        let grant_window = Window::behind(private.start() + private.size());
+
         // An Intel KVM without unrestricted guest wants three pages for real mode, which no
         // guest of ours enters, and complains in the host's log when it has none.
-        if private.start() + private.size() <= REAL_MODE_TSS as u64 {
+        if grant_window.range().end <= REAL_MODE_TSS as u64 {
             vm.set_tss_address(REAL_MODE_TSS)
                 .map_err(ioctl("KVM_SET_TSS_ADDR"))?;
         }
@@ -157,6 +163,7 @@ impl Machine {
             root,
             hypercall_page,
             event_page,
+            grant_window,
             hardware,
             hypercall_exits,
             tsc_frequency: 0,

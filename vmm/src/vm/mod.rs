@@ -8,6 +8,8 @@ pub mod stages;
 
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
+use crate::grant::Seat;
+use crate::grant::slots::KvmSlots;
 use crate::hypercall::{GuestReport, Services, ServicesConfig};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
@@ -48,6 +50,8 @@ pub struct VmConfig {
     pub command_line: String,
     /// The initrd.
     pub initrd: Option<Arc<[u8]>>,
+    /// Which guest of the process it runs.
+    pub seat: Seat,
 }
 
 /// Why a VM could not be built or run.
@@ -89,7 +93,7 @@ pub struct Vm {
     root: u64,
     // What a running vCPU relies on is dropped last.
     _others: Vec<kvm_ioctls::VcpuFd>,
-    _vm: kvm_ioctls::VmFd,
+    _vm: Arc<kvm_ioctls::VmFd>,
 }
 
 /// What other threads do with a running VM.
@@ -140,6 +144,8 @@ impl Vm {
             image,
             command_line: &config.command_line,
             initrd: config.initrd.as_deref(),
+            guest: config.seat.guest,
+            guests: config.seat.domains.count(),
         };
         let start = load::load(&machine, &contents, mode, FEATURES)?;
         // The probe has run vCPU 0; the others are as they were made.
@@ -154,6 +160,7 @@ impl Vm {
             monitors,
             root,
             event_page,
+            grant_window,
             tsc_frequency,
             ..
         } = machine;
@@ -166,6 +173,9 @@ impl Vm {
             console,
             features: FEATURES,
             mode,
+            seat: config.seat.clone(),
+            grant_window,
+            grant_slots: Box::new(KvmSlots::new(Arc::clone(&vm))),
         });
         let mut others = vcpus;
         // Both have one element for each vCPU, and there is at least one.

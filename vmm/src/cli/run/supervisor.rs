@@ -1,9 +1,12 @@
-//! Waiting for the end of a VM, and for whatever ends it before: signals, the time-out, the
-//! escape key.
+//! Waiting for the end of all guests, and for whatever ends them before: signals, the time-out,
+//! the escape key.
 
-use super::session::{Events, Session};
+use super::conclusion::Kind;
+use super::group::Group;
+use super::session::Event;
 use crate::cli::exit_code::{Failure, Status, notice};
 use paravane::console::escape;
+use paravane::console::input::InputBuffer;
 use paravane::console::stdin::{Command, Source, StdinReader};
 use paravane::console::terminal::RawTerminal;
 use std::fs;
@@ -16,9 +19,10 @@ use std::time::Instant;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Sleep, sleep_until};
 
-/// What ended a VM from outside.
+/// What ended guests from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopCause {
     /// --timeout.
@@ -33,6 +37,8 @@ pub enum StopCause {
     Quit,
     /// SIGTERM.
     Terminate,
+    /// Another guest could not be run.
+    Abandoned,
 }
 
 impl StopCause {
@@ -44,37 +50,72 @@ impl StopCause {
             Self::Hangup => Status::HungUp,
             Self::Quit => Status::Quit,
             Self::Terminate => Status::Terminated,
+            Self::Abandoned => Status::Internal,
+        }
+    }
+
+    /// What that is for the report.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Timeout => Kind::Timeout,
+            Self::EscapeKey => Kind::EscapeKey,
+            Self::Hangup | Self::Interrupt | Self::Quit | Self::Terminate => Kind::Signal,
+            Self::Abandoned => Kind::Abandoned,
+        }
+    }
+
+    /// What is said about it.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Timeout => "the guest did not end before its --timeout",
+            Self::EscapeKey => "ended by the escape key",
+            Self::Hangup => "ended by SIGHUP",
+            Self::Interrupt => "ended by SIGINT",
+            Self::Quit => "ended by SIGQUIT",
+            Self::Terminate => "ended by SIGTERM",
+            Self::Abandoned => "ended because another guest could not be run",
         }
     }
 }
 
-/// Waits until the VM has ended, or stops it when something says so: what that was, if it was.
+/// Waits until all guests have ended, or stops them when something says so, and concludes about
+/// each.
 ///
-/// `deadline` is the time-out's. The VM's input comes from `stdin`, this process's.
+/// `deadline` is the time-out's. The first guest's input comes from `stdin`, this process's.
 pub fn supervise(
-    session: &Session,
-    events: Events,
+    group: &mut Group,
+    events: UnboundedReceiver<Event>,
     stdin: Source,
     deadline: Option<Instant>,
-) -> Result<Option<StopCause>, Failure> {
-    let waited = runtime::Builder::new_current_thread()
+) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| cannot_wait(&error))
-        .and_then(|runtime| runtime.block_on(wait(session, events, stdin, deadline)));
-    if waited != Ok(None) {
-        session.stop()?;
+        .map_err(|error| cannot_wait(&error))?;
+    let Some(cause) = runtime.block_on(wait(group, events, stdin, deadline))? else {
+        return Ok(());
+    };
+    group.stop()?;
+    let mut stopped = false;
+    for guest in 0..group.len() as u32 {
+        stopped |= group.conclude(guest, Some(cause)) == Some(cause.kind());
     }
-    waited
+    // Once for all of them. What made us abandon them has been told.
+    if stopped && cause != StopCause::Abandoned {
+        notice(cause.message());
+    }
+    Ok(())
 }
 
 fn cannot_wait(error: &io::Error) -> Failure {
     Failure::internal(format!("cannot wait for signals: {error}"))
 }
 
+/// Waits until all guests have ended, and concludes about each when it does; or until something
+/// is to end those that are left.
 async fn wait(
-    session: &Session,
-    events: Events,
+    group: &mut Group,
+    mut events: UnboundedReceiver<Event>,
     stdin: Source,
     deadline: Option<Instant>,
 ) -> Result<Option<StopCause>, Failure> {
@@ -85,16 +126,32 @@ async fn wait(
         escape_key: Arc::clone(&escape_key),
         timeout: deadline.map(|deadline| Box::pin(sleep_until(deadline.into()))),
     };
-    tokio::select! {
-        // There is nothing to wait for if the VM could not be built.
-        built = events.built => if built.is_err() { return Ok(None) },
-        cause = causes.next() => return Ok(Some(cause)),
+    let mut built = 0;
+    let mut _keyboard = None;
+    while !group.has_ended() {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            cause = causes.next() => return Ok(Some(cause)),
+        };
+        match event {
+            Some(Event::Built(_)) => {
+                built += 1;
+                // There is nothing to type for if a VM cannot be built.
+                if built == group.len() {
+                    let escape_key = Arc::clone(&escape_key);
+                    _keyboard = Some(Keyboard::attach(group.input(), stdin, escape_key)?);
+                }
+            }
+            Some(Event::Ended(guest)) => {
+                if group.conclude(guest, None) == Some(Kind::Error) {
+                    return Ok(Some(StopCause::Abandoned));
+                }
+            }
+            // Every thread says that it ends.
+            None => break,
+        }
     }
-    let _keyboard = Keyboard::attach(session, stdin, escape_key)?;
-    tokio::select! {
-        _ = events.ended => Ok(None),
-        cause = causes.next() => Ok(Some(cause)),
-    }
+    Ok(None)
 }
 
 /// What may end a VM from outside.
@@ -128,7 +185,11 @@ struct Keyboard {
 }
 
 impl Keyboard {
-    fn attach(session: &Session, stdin: Source, escape_key: Arc<Notify>) -> Result<Self, Failure> {
+    fn attach(
+        input: Arc<InputBuffer>,
+        stdin: Source,
+        escape_key: Arc<Notify>,
+    ) -> Result<Self, Failure> {
         let failed =
             |error: io::Error| Failure::internal(format!("cannot use the standard input: {error}"));
         let file = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
@@ -140,8 +201,7 @@ impl Keyboard {
             Command::End => escape_key.notify_one(),
             Command::Help => notice(escape::HELP),
         };
-        let reader =
-            StdinReader::start(file, stdin, session.input(), on_command).map_err(failed)?;
+        let reader = StdinReader::start(file, stdin, input, on_command).map_err(failed)?;
         Ok(Self {
             _reader: reader,
             _terminal: terminal,
