@@ -136,7 +136,7 @@ fn attempts() -> impl Iterator<Item = Attempt> {
     let all: [(&'static str, u64, &[u64]); _] = [
         // The call word.
         ("unknown-call-0x1f", 0x1f, &[]),
-        ("unknown-call-0x41", 0x41, &[]),
+        ("unknown-call-0x47", 0x47, &[]),
         ("unknown-call-0x1ff", 0x1ff, &[]),
         ("unknown-call-0x200", 0x200, &[]),
         ("unknown-call-0xffff", 0xffff, &[]),

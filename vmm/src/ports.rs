@@ -12,3 +12,5 @@ pub const UNHANDLED_TRAP: u8 = 0x54;
 pub const DOUBLE_TRAP: u8 = 0x55;
 /// OUT: #DF.
 pub const DOUBLE_FAULT: u8 = 0x56;
+/// OUT: a task is about to be entered, and an upcall is due.
+pub const UPCALL: u8 = 0x57;

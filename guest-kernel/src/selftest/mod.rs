@@ -16,6 +16,7 @@ mod stack;
 mod stats;
 mod tls;
 mod traps;
+mod vcpus;
 
 use crate::command_line::Misuse;
 use crate::report;
@@ -49,6 +50,7 @@ const GROUPS: &[Group] = &[
     entropy::GROUP,
     batch::GROUP,
     traps::GROUP,
+    vcpus::GROUP,
     sched::GROUP,
     tls::GROUP,
     stats::GROUP,

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::TrapFrame;
+use super::{TrapFrame, VectorState};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 use pv_abi::address_space::PAGE_SIZE;
@@ -26,8 +26,11 @@ pub(super) fn address() -> u64 {
 
 // Below the frame lies the vector state, in the layout of FXSAVE64.
 const VECTOR_STATE: usize = 512;
-/// Size of both, with what keeps the vector state aligned to 16 bytes.
-const SAVED: usize = VECTOR_STATE + size_of::<Frame>().next_multiple_of(16);
+/// Above the frame: `upcall_mask` as it was, and whether a task was interrupted.
+const MASK: usize = VECTOR_STATE + size_of::<Frame>();
+const FROM_TASK: usize = MASK + 8;
+/// Size of all, with what keeps the vector state aligned to 16 bytes.
+const SAVED: usize = (FROM_TASK + 8).next_multiple_of(16);
 /// Bytes below RSP that the interrupted code may use (System V ABI, AMD64, 3.2.2).
 const RED_ZONE: usize = 128;
 /// MXCSR as a program finds it (System V ABI, AMD64, 3.4.1): all exceptions masked.
@@ -101,6 +104,12 @@ unsafe extern "C" fn arrive() {
         "mov [rsp + {rflags}], rax",
         "mov rax, gs:[{trap_ss}]",
         "mov [rsp + {ss}], rax",
+        "mov rax, gs:[{trap_from_task}]",
+        "mov [rsp + {from_task}], rax",
+        // The handler is not to be interrupted: its stack is the vCPU's.
+        "movzx eax, byte ptr gs:[{upcall_mask}]",
+        "mov [rsp + {mask}], rax",
+        "mov byte ptr gs:[{upcall_mask}], 1",
         "fxsave64 [rsp]",
         // All is saved. From here on a trap may come.
         "mov dword ptr gs:[{busy}], 0",
@@ -125,6 +134,9 @@ unsafe extern "C" fn arrive() {
         ".cfi_offset r15, {r15} - {saved}",
         "ldmxcsr [rip + {default_mxcsr}]",
         "lea rdi, [rsp + {vector_state}]",
+        "mov rsi, rsp",
+        "mov rdx, [rsp + {mask}]",
+        "mov rcx, [rsp + {from_task}]",
         "call {dispatch}",
         "fxrstor64 [rsp]",
         "mov r15, [rsp + {r15}]",
@@ -162,6 +174,10 @@ unsafe extern "C" fn arrive() {
         trap_cs = const TRAP + offset_of!(TrapState, cs),
         trap_rflags = const TRAP + offset_of!(TrapState, rflags),
         trap_ss = const TRAP + offset_of!(TrapState, ss),
+        trap_from_task = const TRAP + offset_of!(TrapState, from_task),
+        upcall_mask = const offset_of!(VcpuPage, upcall_mask),
+        mask = const MASK,
+        from_task = const FROM_TASK,
         busy = const TRAP + offset_of!(TrapState, busy),
         r15 = const VECTOR_STATE + offset_of!(Frame, r15),
         r14 = const VECTOR_STATE + offset_of!(Frame, r14),
@@ -196,8 +212,14 @@ unsafe extern "C" fn arrive() {
 ///
 /// # Safety
 ///
-/// The frame is on the trap stack, and nobody else's.
-unsafe extern "C" fn dispatch(frame: *mut TrapFrame) {
+/// The frame and the vector state are on the trap stack, and nobody else's.
+unsafe extern "C" fn dispatch(
+    frame: *mut TrapFrame,
+    vector_state: *mut VectorState,
+    mask: u64,
+    from_task: u64,
+) {
     // SAFETY: the caller's promise.
-    super::dispatch(unsafe { &mut *frame });
+    let (frame, vector_state) = unsafe { (&mut *frame, &mut *vector_state) };
+    super::arrived(frame, vector_state, mask != 0, from_task != 0);
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::Vector;
+use crate::vcpu;
 use core::fmt;
 use core::ops::Deref;
 use pv_abi::trap as abi;
@@ -29,6 +30,13 @@ impl TrapFrame {
     /// what the compiler believes of it has to hold.
     pub unsafe fn registers_mut(&mut self) -> &mut abi::TrapFrame {
         &mut self.0
+    }
+
+    /// Whether the interrupted code is the SDK's own trap code, on the vCPU's trap stack. It has to
+    /// go on on this vCPU before anything else does.
+    pub fn is_trap_code(&self) -> bool {
+        let stack = vcpu::trap_stack();
+        (stack.start..=stack.end).contains(&self.0.rsp)
     }
 
     /// The vector.

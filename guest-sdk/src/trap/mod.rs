@@ -13,12 +13,13 @@ pub use frame::{PageFault, TrapFrame};
 
 use crate::{address, crash, hypercall::raw, vcpu};
 use core::fmt;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use pv_abi::Errno;
 use pv_abi::address_space::{IMAGE_LOWEST, PAGE_SIZE};
 use pv_abi::crash::CRASH_TRAP;
 use pv_abi::trap::{
-    self as abi, SYSCALL_VECTOR, TRAP_VECTORS, TrapHandler as TableEntry, vector_name,
+    self as abi, SYSCALL_VECTOR, TRAP_VECTORS, TrapHandler as TableEntry, UPCALL_VECTOR,
+    vector_name,
 };
 
 /// The vector of a trap.
@@ -53,10 +54,14 @@ impl Vector {
     /// The SYSCALL instruction; it arrives once [`enable_syscall`] was called.
     pub const SYSCALL: Self = Self(SYSCALL_VECTOR);
 
+    /// An upcall: an event waits. It arrives once [`enable_upcalls`] was called, at the function
+    /// of [`set_upcall_handler`].
+    pub const UPCALL: Self = Self(UPCALL_VECTOR);
+
     /// The place of its handler.
     fn slot(self) -> Option<&'static AtomicPtr<()>> {
         match self.0 {
-            SYSCALL_VECTOR => HANDLERS.last(),
+            SYSCALL_VECTOR => HANDLERS.get(TRAP_VECTORS),
             vector => HANDLERS[..TRAP_VECTORS].get(vector as usize),
         }
     }
@@ -87,6 +92,21 @@ pub type Handler = fn(&mut TrapFrame) -> Resume;
 /// The handlers: one for each vector and, last, that of SYSCALL. Null where there is none.
 static HANDLERS: [AtomicPtr<()>; TRAP_VECTORS + 1] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; TRAP_VECTORS + 1];
+
+/// The vector state of interrupted code, in the layout of FXSAVE64 (Intel SDM vol. 1, 10.5.1).
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+pub struct VectorState(pub [u8; 512]);
+
+/// Where the traps of tasks go: they do not return to what they interrupted.
+pub type TaskTrap = fn(&mut TrapFrame, &mut VectorState) -> !;
+
+static TASK_TRAP: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Sets where traps, system calls and upcalls go that interrupt a task. Upcalls are masked there.
+pub fn set_task_trap(handler: TaskTrap) {
+    TASK_TRAP.store(handler as *mut (), Ordering::Release);
+}
 
 /// Sets the handler of a vector, on every vCPU, and returns the one before it.
 ///
@@ -153,6 +173,88 @@ pub fn register() {
 pub fn enable_syscall() -> Result<(), Errno> {
     // SAFETY: the code at that address takes traps as the ABI delivers them.
     unsafe { raw::trap_set_syscall(entry::address()) }.map(drop)
+}
+
+/// What handles upcalls: it takes the events that wait. It runs with upcalls masked, and may
+/// replace registers and vector state, so that something else goes on than what was interrupted,
+/// unless that is the SDK's trap code ([`TrapFrame::is_trap_code`]).
+pub type UpcallHandler = fn(&mut TrapFrame, &mut VectorState);
+
+static UPCALL: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Sets the handler of upcalls, on every vCPU.
+pub fn set_upcall_handler(handler: UpcallHandler) {
+    UPCALL.store(handler as *mut (), Ordering::Release);
+}
+
+/// Makes upcalls arrive at the function of [`set_upcall_handler`], on this vCPU; they are masked
+/// until somebody unmasks them. Needs [`Features::EVENTS`](pv_abi::Features::EVENTS).
+///
+/// # Errors
+///
+/// [`Errno::ENOSYS`] without the feature.
+pub fn enable_upcalls() -> Result<(), Errno> {
+    // SAFETY: the code at that address takes traps as the ABI delivers them.
+    unsafe { raw::trap_set_upcall(entry::address()) }.map(drop)
+}
+
+/// A trap has arrived, and upcalls are masked; `masked` says whether they were before. When this
+/// returns the interrupted code goes on.
+fn arrived(frame: &mut TrapFrame, vector_state: &mut VectorState, masked: bool, from_task: bool) {
+    if from_task {
+        // SAFETY: only `set_task_trap` puts pointers there, and an `Option` of a function pointer
+        // is that pointer, or null for `None`.
+        let handler: Option<TaskTrap> =
+            unsafe { core::mem::transmute(TASK_TRAP.load(Ordering::Acquire)) };
+        match handler {
+            Some(handler) => handler(frame, vector_state),
+            None => crash::crash(
+                CRASH_TRAP,
+                Some(frame),
+                format_args!("a task trapped, and nobody runs tasks"),
+            ),
+        }
+    }
+    // The VMM has masked upcalls to deliver one, and delivers none while they are masked.
+    let masked = if frame.vector() == Vector::UPCALL {
+        upcall(frame, vector_state);
+        false
+    } else {
+        dispatch(frame);
+        masked
+    };
+    if !masked {
+        unmask_upcalls(frame, vector_state);
+    }
+}
+
+fn upcall(frame: &mut TrapFrame, vector_state: &mut VectorState) {
+    // SAFETY: only `set_upcall_handler` puts pointers there; see `arrived`.
+    let handler: Option<UpcallHandler> =
+        unsafe { core::mem::transmute(UPCALL.load(Ordering::Acquire)) };
+    if let Some(handler) = handler {
+        handler(frame, vector_state);
+    }
+}
+
+/// Unmasks upcalls, and handles those that came meanwhile: for them no upcall is delivered.
+fn unmask_upcalls(frame: &mut TrapFrame, vector_state: &mut VectorState) {
+    let page = vcpu::page();
+    // SAFETY: the page is mapped for as long as the vCPU runs; the fields are single bytes.
+    let (mask, pending) = unsafe {
+        (
+            AtomicU8::from_ptr(&raw mut (*page).upcall_mask),
+            AtomicU8::from_ptr(&raw mut (*page).upcall_pending),
+        )
+    };
+    loop {
+        mask.store(0, Ordering::SeqCst);
+        if pending.load(Ordering::SeqCst) == 0 || UPCALL.load(Ordering::Relaxed).is_null() {
+            return;
+        }
+        mask.store(1, Ordering::SeqCst);
+        upcall(frame, vector_state);
+    }
 }
 
 /// Calls the handler of a trap. When it returns the interrupted code goes on.

@@ -119,6 +119,7 @@ fn of_vm(error: &VmError) -> Status {
         VmError::Load(error) => of_load(error),
         VmError::Vcpu(error) => of_vcpu(error),
         VmError::Memory(error) => of_memory(error),
+        VmError::Thread { .. } => Status::Internal,
     }
 }
 

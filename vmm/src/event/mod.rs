@@ -15,4 +15,19 @@ impl Events {
     pub fn new(memory: Arc<PrivateMemory>, _event_page: u64, _vcpu_pages: &[u64]) -> Self {
         Self { _memory: memory }
     }
+
+    /// Stub.
+    pub fn upcall_pending(&self, _vcpu: u32) -> bool {
+        false
+    }
+
+    /// Stub.
+    pub fn check_port(&self, _port: u32) -> Result<(), pv_abi::Errno> {
+        Ok(())
+    }
+
+    /// Stub.
+    pub fn is_pending(&self, _port: u32) -> bool {
+        false
+    }
 }

@@ -10,6 +10,7 @@ pub mod page;
 mod address_space;
 mod core;
 mod debug;
+pub(crate) mod deferred;
 mod event;
 mod io;
 mod mem;
@@ -35,7 +36,7 @@ use crate::time::timers::Timers;
 use crate::vcpu::shared::Vcpus;
 use pv_abi::convention::ARGUMENTS;
 use pv_abi::crash::CrashReport;
-use pv_abi::trap::TrapFrame;
+use pv_abi::trap::{DebugRegisters, TrapFrame};
 use pv_abi::{CallWord, Errno, Features, Gpa};
 use repeat::Repeat;
 use stats::{CallStats, timestamp};
@@ -168,6 +169,10 @@ pub enum Action {
         /// The one that tasks run on, in ring3 mode.
         task: u64,
     },
+    /// Set the debug registers.
+    SetDebug(DebugRegisters),
+    /// Stop this vCPU.
+    StopVcpu,
     /// The VM is being stopped while the call waited: do not enter the guest again.
     Interrupted,
 }

@@ -4,6 +4,7 @@
 use crate::vcpu::exit::ExitCounts;
 use pv_abi::CALLS;
 use serde::Serialize;
+use zerocopy::FromZeros;
 
 /// The TSC.
 #[inline]
@@ -19,7 +20,7 @@ const POWERS: u64 = 42;
 const BUCKETS: usize = (POWERS * SUB_BUCKETS) as usize;
 
 /// A log-linear histogram of TSC cycles, of fixed size.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromZeros)]
 pub struct Histogram {
     buckets: [u64; BUCKETS],
     count: u64,
@@ -59,6 +60,15 @@ impl Histogram {
         self.buckets[Self::bucket(value)] += 1;
         self.count += 1;
         self.max = self.max.max(value);
+    }
+
+    /// Adds the values of another histogram.
+    pub fn add(&mut self, other: &Self) {
+        for (own, other) in self.buckets.iter_mut().zip(other.buckets) {
+            *own += other;
+        }
+        self.count += other.count;
+        self.max = self.max.max(other.max);
     }
 
     /// How many values were counted.
@@ -107,12 +117,31 @@ impl Default for CallStats {
             failed: 0,
             batched: 0,
             unknown: 0,
-            latencies: vec![Histogram::default(); CALLS.len()].into_boxed_slice(),
+            latencies: zeroed_histograms(),
         }
     }
 }
 
+/// A histogram for each call. Memory is taken for those that are used.
+fn zeroed_histograms() -> Box<[Histogram]> {
+    <[Histogram]>::new_box_zeroed_with_elems(CALLS.len())
+        .unwrap_or_else(|_| vec![Histogram::default(); CALLS.len()].into_boxed_slice())
+}
+
 impl CallStats {
+    /// Adds the counters of another vCPU.
+    pub fn add(&mut self, other: &Self) {
+        self.other_exits.add(&other.other_exits);
+        self.failed += other.failed;
+        self.batched += other.batched;
+        self.unknown += other.unknown;
+        for (own, other) in self.latencies.iter_mut().zip(&other.latencies) {
+            if other.count() > 0 {
+                own.add(other);
+            }
+        }
+    }
+
     /// Counts a call by its position in [`CALLS`].
     #[inline]
     pub fn record(&mut self, index: u16, cycles: u64) {

@@ -1,9 +1,9 @@
 //! Handlers of the `trap` group: who handles a trap, and the way back from one.
 
 use super::{Action, CallContext};
-use pv_abi::address_space::LOWER_HALF_END;
-use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
-use pv_abi::{Errno, Gpa};
+use pv_abi::address_space::{LOWER_HALF_END, MONITOR_BASE};
+use pv_abi::trap::{DebugRegisters, TRAP_VECTORS, TrapFrame, TrapHandler};
+use pv_abi::{Errno, Features, Gpa};
 use std::mem::size_of;
 
 /// An address that code can be entered at: monitor and VMM rely on its being canonical.
@@ -67,13 +67,40 @@ pub(super) fn trap_return(context: &mut CallContext<'_>, frame: Gpa) -> Result<u
     Ok(0)
 }
 
-pub(super) fn trap_set_upcall(_context: &mut CallContext<'_>, _handler: u64) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+pub(super) fn trap_set_upcall(context: &mut CallContext<'_>, handler: u64) -> Result<u32, Errno> {
+    let address = in_lower_half(handler)?;
+    context
+        .monitor
+        .set_upcall_handler((address != 0).then_some(address))
+        .map_err(|_| Errno::EIO)?;
+    // Events may have come before there was a handler.
+    if let Some(shared) = context.services.vcpus.get(context.vcpu) {
+        shared.note_attention();
+    }
+    Ok(0)
 }
 
-pub(super) fn trap_set_debug(
-    _context: &mut CallContext<'_>,
-    _registers: Gpa,
-) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+/// DR7: L0 to L3, and R/W and LEN of each breakpoint; bit 10 always reads as set (Intel SDM
+/// vol. 3B, 18.2.4).
+const DEBUG_CONTROL: u64 = 0xffff_0455;
+
+pub(super) fn trap_set_debug(context: &mut CallContext<'_>, registers: Gpa) -> Result<u32, Errno> {
+    let services = context.services;
+    if !services.features.contains(Features::DEBUG_REGISTERS) {
+        return Err(Errno::ENOSYS);
+    }
+    let registers: DebugRegisters = services.ram.read_struct(registers)?;
+    if registers.reserved != [0; 3] || registers.control & !DEBUG_CONTROL != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // The monitor must never meet a breakpoint: it could not deliver the trap.
+    if registers
+        .address
+        .iter()
+        .any(|&address| address >= MONITOR_BASE - 8)
+    {
+        return Err(Errno::EINVAL);
+    }
+    context.action = Some(Action::SetDebug(registers));
+    Ok(0)
 }

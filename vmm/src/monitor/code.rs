@@ -17,6 +17,12 @@ unsafe extern "C" {
     static paravane_monitor_fault_or_syscall: u8;
     static paravane_monitor_probe_vmcall: u8;
     static paravane_monitor_probe_vmmcall: u8;
+    static paravane_monitor_task_entry: u8;
+    static paravane_monitor_task_go: u8;
+    static paravane_monitor_task_entry_end: u8;
+    static paravane_monitor_carried_pio: u8;
+    static paravane_monitor_carried_vmcall: u8;
+    static paravane_monitor_carried_vmmcall: u8;
 }
 
 /// An entry point of the monitor.
@@ -40,6 +46,18 @@ pub enum Entry {
     ProbeVmcall,
     /// Probe: VMMCALL, then an exit.
     ProbeVmmcall,
+    /// Where the entry of a task begins.
+    TaskEntry,
+    /// Where the entry of a task goes on when no upcall is due.
+    TaskGo,
+    /// One past the end of the task entry's code.
+    TaskEntryEnd,
+    /// Behind the carrier of a hypercall by port I/O.
+    CarriedPio,
+    /// Behind VMCALL.
+    CarriedVmcall,
+    /// Behind VMMCALL.
+    CarriedVmmcall,
 }
 
 /// Bytes that the code may take in a vCPU's window.
@@ -65,6 +83,12 @@ pub fn offset(entry: Entry) -> u64 {
         Entry::ProbeNative => &raw const paravane_monitor_probe_native,
         Entry::ProbeVmcall => &raw const paravane_monitor_probe_vmcall,
         Entry::ProbeVmmcall => &raw const paravane_monitor_probe_vmmcall,
+        Entry::TaskEntry => &raw const paravane_monitor_task_entry,
+        Entry::TaskGo => &raw const paravane_monitor_task_go,
+        Entry::TaskEntryEnd => &raw const paravane_monitor_task_entry_end,
+        Entry::CarriedPio => &raw const paravane_monitor_carried_pio,
+        Entry::CarriedVmcall => &raw const paravane_monitor_carried_vmcall,
+        Entry::CarriedVmmcall => &raw const paravane_monitor_carried_vmmcall,
     };
     offset_of(address)
 }

@@ -2,7 +2,7 @@
 //! the TSS. `monitor.s` has the same offsets.
 
 use crate::carrier::Privilege;
-use crate::layout::{MONITOR_DATA, MONITOR_VCPU_PAGE, monitor_window};
+use crate::layout::{MONITOR_DATA, MONITOR_VCPU_PAGE, monitor_window, vcpu_page};
 use crate::ports;
 use pv_abi::trap::{TRAP_VECTORS, TrapState};
 use pv_abi::vcpu_page::VcpuPage;
@@ -56,7 +56,23 @@ pub struct MonitorData {
     pub guest_ss: u64,
     /// LSTAR.
     pub syscall_entry: u64,
-    reserved2: [u64; 27],
+    /// The instruction behind the SYSCALL of the hypercall page's task entry.
+    pub task_entry_rip: u64,
+    /// 1 while a task runs.
+    pub in_task: u64,
+    /// The root page table of the kernel; 0 where tasks run on the same.
+    pub kernel_cr3: u64,
+    /// The root page table of tasks; 0 likewise.
+    pub task_cr3: u64,
+    /// The GS base of the kernel.
+    pub gs_base: u64,
+    saved_rcx: u64,
+    saved_rdx: u64,
+    /// How a task is entered.
+    pub task_frame: InterruptFrame,
+    /// The handler of upcalls, which only the VMM reads; 0 for none.
+    pub upcall_handler: u64,
+    reserved2: [u64; 14],
     /// The GDT.
     pub gdt: [u64; GDT_ENTRIES],
     reserved3: [u64; 22],
@@ -65,6 +81,7 @@ pub struct MonitorData {
 }
 
 const _: () = {
+    const TRAP: usize = offset_of!(VcpuPage, trap);
     assert!(size_of::<InterruptFrame>() == 40, "monitor.s: BOUNCE_SIZE");
     assert!(
         offset_of!(InterruptFrame, rsp) == 24,
@@ -102,9 +119,58 @@ const _: () = {
         offset_of!(MonitorData, syscall_entry) == 0x620,
         "monitor.s: DATA_SYSCALL_ENTRY"
     );
+    assert!(
+        offset_of!(MonitorData, task_entry_rip) == 0x628,
+        "monitor.s: DATA_TASK_ENTRY_RIP"
+    );
+    assert!(
+        offset_of!(MonitorData, in_task) == 0x630,
+        "monitor.s: DATA_IN_TASK"
+    );
+    assert!(
+        offset_of!(MonitorData, kernel_cr3) == 0x638,
+        "monitor.s: DATA_KERNEL_CR3"
+    );
+    assert!(
+        offset_of!(MonitorData, task_cr3) == 0x640,
+        "monitor.s: DATA_TASK_CR3"
+    );
+    assert!(
+        offset_of!(MonitorData, gs_base) == 0x648,
+        "monitor.s: DATA_GS_BASE"
+    );
+    assert!(
+        offset_of!(MonitorData, saved_rcx) == 0x650,
+        "monitor.s: DATA_SAVED_RCX"
+    );
+    assert!(
+        offset_of!(MonitorData, saved_rdx) == 0x658,
+        "monitor.s: DATA_SAVED_RDX"
+    );
+    assert!(
+        offset_of!(MonitorData, task_frame) == 0x660,
+        "monitor.s: DATA_TASK_FRAME"
+    );
+    assert!(
+        offset_of!(MonitorData, tss) + offset_of!(Tss, io_map_base) == 0x866,
+        "monitor.s: DATA_IO_MAP_BASE"
+    );
+    assert!(offset_of!(Tss, io_map) == 104, "monitor.s: IO_MAP_OPEN");
+    assert!(
+        offset_of!(VcpuPage, upcall_mask) == 12,
+        "monitor.s: UPCALL_MASK"
+    );
+    assert!(
+        offset_of!(VcpuPage, upcall_pending) == 13,
+        "monitor.s: UPCALL_PENDING"
+    );
+    assert!(offset_of!(VcpuPage, task) == 400, "monitor.s: TASK_RIP");
+    assert!(
+        TRAP + offset_of!(TrapState, from_task) == 312,
+        "monitor.s: TRAP_FROM_TASK"
+    );
     // The #DF stack is the rest of the page.
     assert!(size_of::<MonitorData>() < 0xc00);
-    const TRAP: usize = offset_of!(VcpuPage, trap);
     assert!(
         TRAP + offset_of!(TrapState, busy) == 288,
         "monitor.s: TRAP_BUSY"
@@ -185,6 +251,11 @@ pub struct Tss {
     io_map_end: [u8; 8],
 }
 
+/// Offset of the TSS's field that says where the I/O permission bitmap is.
+pub const TSS_IO_MAP_BASE: usize = offset_of!(Tss, io_map_base);
+/// Where the bitmap is, in that field.
+pub const IO_MAP_OPEN: u16 = offset_of!(Tss, io_map) as u16;
+
 /// Last byte of the TSS, relative to its start.
 pub const TSS_LIMIT: u32 = size_of::<Tss>() as u32 - 1;
 
@@ -201,6 +272,7 @@ pub fn initial(
     vcpu: u32,
     privilege: Privilege,
     hypercall_rip: u64,
+    task_entry_rip: u64,
     direct_io: bool,
 ) -> MonitorData {
     let window = monitor_window(vcpu);
@@ -221,6 +293,14 @@ pub fn initial(
     data.return_frame = frame(hypercall_rip);
     data.resume_frame = frame(0);
     data.hypercall_rip = hypercall_rip;
+    data.task_entry_rip = task_entry_rip;
+    data.gs_base = vcpu_page(vcpu);
+    data.task_frame = InterruptFrame {
+        cs: USER_CS.into(),
+        rflags: fresh_rflags(Privilege::Ring3),
+        ss: USER_SS.into(),
+        ..Default::default()
+    };
     data.guest_cs = cs.into();
     data.guest_ss = ss.into();
     data.gdt = gdt(tss_base);
@@ -291,9 +371,9 @@ mod tests {
 
     #[test]
     fn only_a_direct_gate_opens_the_hypercall_port_to_cpl_3() {
-        let denied = initial(0, Privilege::Ring3, 0, false).tss.io_map;
+        let denied = initial(0, Privilege::Ring3, 0, 0, false).tss.io_map;
         assert_eq!(denied, [0xff; 32]);
-        let open = initial(0, Privilege::Ring3, 0, true).tss.io_map;
+        let open = initial(0, Privilege::Ring3, 0, 0, true).tss.io_map;
         let open_ports: Vec<_> = (0..256)
             .filter(|port| open[port / 8] & 1 << (port % 8) == 0)
             .collect();

@@ -28,12 +28,37 @@
 .set DATA_GUEST_CS,      0x610
 .set DATA_GUEST_SS,      0x618
 .set DATA_SYSCALL_ENTRY, 0x620     # LSTAR
+.set DATA_TASK_ENTRY_RIP, 0x628    # the instruction behind the task entry's SYSCALL
+.set DATA_IN_TASK,       0x630     # 1 while a task runs
+.set DATA_KERNEL_CR3,    0x638     # the roots of the address space; 0 where one serves both
+.set DATA_TASK_CR3,      0x640
+.set DATA_GS_BASE,       0x648     # the kernel's: the vCPU page
+.set DATA_SAVED_RCX,     0x650
+.set DATA_SAVED_RDX,     0x658
+.set DATA_TASK_FRAME,    0x660     # how a task is entered
+.set DATA_IO_MAP_BASE,   0x866     # of the TSS
+
+.set IO_MAP_OPEN,   104            # where the I/O permission bitmap is
+.set IO_MAP_CLOSED, 0xffff         # past the limit of the TSS: no port is allowed
+.set MSR_GS_BASE,   0xc0000101
+
+# pv-abi: the vCPU page.
+.set UPCALL_MASK,    12
+.set UPCALL_PENDING, 13
+.set TASK_RIP,       400
+.set TASK_RFLAGS,    408
+.set TASK_RSP,       416
+.set TASK_RCX,       424
+.set TASK_R11,       432
+# What a task may have in RFLAGS: as trap_return.
+.set RESTORED_RFLAGS, 0x250dd5
 
 # pv-abi: the vCPU page's TrapState.
 .set TRAP_BUSY,      288
 .set TRAP_VECTOR,    292
 .set TRAP_CR2,       296
-.set TRAP_SECOND,    304           # reserved[0]: the vector of a trap that found `busy` set
+.set TRAP_SECOND,    304           # reserved: the vector of a trap that found `busy` set
+.set TRAP_FROM_TASK, 312
 .set TRAP_RIP,       360
 .set TRAP_CS,        368
 .set TRAP_RFLAGS,    376
@@ -45,6 +70,7 @@
 .set PORT_UNHANDLED,    0x54
 .set PORT_DOUBLE_TRAP,  0x55
 .set PORT_DOUBLE_FAULT, 0x56
+.set PORT_UPCALL,       0x57
 
 
 .section .rodata.paravane_monitor, "a"
@@ -68,6 +94,18 @@ paravane_monitor_trap_\n:
     jne 1f
     mov dword ptr [rip + vcpu + TRAP_BUSY], 1
     mov dword ptr [rip + vcpu + TRAP_VECTOR], \n
+    mov dword ptr [rip + vcpu + TRAP_FROM_TASK], 0
+    cmp dword ptr [rip + data + DATA_IN_TASK], 0
+    jne 3f
+2:
+.if \n == 1
+    mov qword ptr [rip + data + DATA_SAVED_RAX], rax
+    mov rax, dr6
+    mov qword ptr [rip + vcpu + TRAP_CR2], rax
+    mov eax, 0xffff0ff0
+    mov dr6, rax
+    mov rax, qword ptr [rip + data + DATA_SAVED_RAX]
+.endif
 .if \n == 14
     mov qword ptr [rip + data + DATA_SAVED_RAX], rax
     mov rax, cr2
@@ -80,6 +118,8 @@ paravane_monitor_trap_\n:
     iretq
 1:  mov dword ptr [rip + vcpu + TRAP_SECOND], \n
     jmp paravane_monitor_double_trap
+3:  call leave_task
+    jmp 2b
 .endm
 
 # The gate of a vector that has no handler.
@@ -100,6 +140,68 @@ paravane_monitor_unhandled_\n:
 trap \n
 unhandled \n
 .endr
+
+# A task was interrupted: back to the kernel's page tables, GS base and ports, with upcalls masked.
+# The stack is the TrapState below the frame.
+leave_task:
+    mov qword ptr [rip + data + DATA_SAVED_RAX], rax
+    mov rax, qword ptr [rip + data + DATA_KERNEL_CR3]
+    test rax, rax
+    jz 1f
+    mov cr3, rax
+    mov word ptr [rip + data + DATA_IO_MAP_BASE], IO_MAP_OPEN
+1:  mov qword ptr [rip + data + DATA_SAVED_RCX], rcx
+    mov qword ptr [rip + data + DATA_SAVED_RDX], rdx
+    mov ecx, MSR_GS_BASE
+    mov eax, dword ptr [rip + data + DATA_GS_BASE]
+    mov edx, dword ptr [rip + data + DATA_GS_BASE + 4]
+    wrmsr
+    mov rdx, qword ptr [rip + data + DATA_SAVED_RDX]
+    mov rcx, qword ptr [rip + data + DATA_SAVED_RCX]
+    mov rax, qword ptr [rip + data + DATA_SAVED_RAX]
+    mov dword ptr [rip + data + DATA_IN_TASK], 0
+    mov dword ptr [rip + vcpu + TRAP_FROM_TASK], 1
+    mov byte ptr [rip + vcpu + UPCALL_MASK], 1
+    ret
+
+# The task entry of the hypercall page, by SYSCALL: RCX and R11 are free, RSP is the kernel's and
+# of no use. From here to the IRETQ the VMM takes the task for entered already: an upcall finds
+# the task's registers in the vCPU page.
+.globl paravane_monitor_task_entry
+.hidden paravane_monitor_task_entry
+paravane_monitor_task_entry:
+    mov rcx, qword ptr [rip + vcpu + TASK_RIP]
+    # The lower half: an IRETQ to what is not canonical would fault here.
+    shl rcx, 17
+    shr rcx, 17
+    mov qword ptr [rip + data + DATA_TASK_FRAME], rcx
+    mov ecx, dword ptr [rip + vcpu + TASK_RFLAGS]
+    and ecx, RESTORED_RFLAGS
+    or ecx, 0x202
+    mov qword ptr [rip + data + DATA_TASK_FRAME + 16], rcx
+    mov rcx, qword ptr [rip + vcpu + TASK_RSP]
+    mov qword ptr [rip + data + DATA_TASK_FRAME + BOUNCE_RSP], rcx
+    mov dword ptr [rip + data + DATA_IN_TASK], 1
+    mov rcx, qword ptr [rip + data + DATA_TASK_CR3]
+    test rcx, rcx
+    jz 1f
+    mov word ptr [rip + data + DATA_IO_MAP_BASE], IO_MAP_CLOSED
+    mov cr3, rcx
+1:  mov byte ptr [rip + vcpu + UPCALL_MASK], 0
+    cmp byte ptr [rip + vcpu + UPCALL_PENDING], 0
+    jne 3f
+.globl paravane_monitor_task_go
+.hidden paravane_monitor_task_go
+paravane_monitor_task_go:
+    mov rcx, qword ptr [rip + vcpu + TASK_RCX]
+    mov r11, qword ptr [rip + vcpu + TASK_R11]
+    lea rsp, [rip + data + DATA_TASK_FRAME]
+    iretq
+# An event came while upcalls were masked. The VMM delivers the upcall, or goes on above.
+3:  out PORT_UPCALL, al
+.globl paravane_monitor_task_entry_end
+.hidden paravane_monitor_task_entry_end
+paravane_monitor_task_entry_end:
 
 # A trap that arrived before the handler of the one before had saved its state.
 paravane_monitor_double_trap:
@@ -131,8 +233,17 @@ paravane_monitor_syscall_\carrier:
     lea rsp, [rip + data + DATA_RETURN_FRAME]
 .endm
 
+# Behind each carrier is a label: the hypercall is done there, and an upcall finds the return
+# frame's registers.
+.macro carried carrier
+.globl paravane_monitor_carried_\carrier
+.hidden paravane_monitor_carried_\carrier
+paravane_monitor_carried_\carrier:
+.endm
+
 syscall_entry pio
     in eax, PORT_HYPERCALL
+carried pio
     iretq
 
 # KVM_HC_MAP_GPA_RANGE (12): RBX page-aligned, RCX not zero, RDX any. RBX is kept below the
@@ -143,6 +254,7 @@ syscall_entry vmcall
     mov ecx, 1
     mov eax, 12
     vmcall
+carried vmcall
     pop rbx
     iretq
 
@@ -152,11 +264,16 @@ syscall_entry vmmcall
     mov ecx, 1
     mov eax, 12
     vmmcall
+carried vmmcall
     pop rbx
     iretq
 
 guest_syscall:
-    cmp dword ptr [rip + vcpu + TRAP_BUSY], 0
+    cmp dword ptr [rip + data + DATA_IN_TASK], 0
+    jne 3f
+    cmp rcx, qword ptr [rip + data + DATA_TASK_ENTRY_RIP]
+    je paravane_monitor_task_entry
+3:  cmp dword ptr [rip + vcpu + TRAP_BUSY], 0
     jne 1f
     mov qword ptr [rip + vcpu + TRAP_RSP], rsp
     lea rsp, [rip + vcpu + TRAP_RIP]
@@ -171,7 +288,11 @@ deliver_syscall:
     cmp qword ptr [rip + data + DATA_BOUNCE + 32 * BOUNCE_SIZE], 0
     je 2f
     mov dword ptr [rip + vcpu + TRAP_BUSY], 1
-    push qword ptr [rip + vcpu + TRAP_RSP]
+    mov dword ptr [rip + vcpu + TRAP_FROM_TASK], 0
+    cmp dword ptr [rip + data + DATA_IN_TASK], 0
+    je 4f
+    call leave_task
+4:  push qword ptr [rip + vcpu + TRAP_RSP]
     pop qword ptr [rip + data + DATA_BOUNCE + 32 * BOUNCE_SIZE + BOUNCE_RSP]
     lea rsp, [rip + data + DATA_BOUNCE + 32 * BOUNCE_SIZE]
     iretq
@@ -193,7 +314,11 @@ paravane_monitor_fault_or_syscall:
     cmp qword ptr [rip + data + DATA_BOUNCE + 14 * BOUNCE_SIZE], 0
     jne paravane_monitor_trap_14
     jmp paravane_monitor_unhandled_14
-2:  cmp dword ptr [rip + vcpu + TRAP_BUSY], 0
+2:  cmp dword ptr [rip + data + DATA_IN_TASK], 0
+    jne 3f
+    cmp rcx, qword ptr [rip + data + DATA_TASK_ENTRY_RIP]
+    je paravane_monitor_task_entry
+3:  cmp dword ptr [rip + vcpu + TRAP_BUSY], 0
     je deliver_syscall
     mov dword ptr [rip + vcpu + TRAP_SECOND], 0x100
     jmp paravane_monitor_double_trap

@@ -87,6 +87,7 @@ impl Monitor {
             self.vcpu,
             mode.privilege,
             page.syscall_return_address(),
+            page.task_entry_return_address(),
             direct_io,
         );
         data.syscall_entry = syscall_entry;
@@ -100,6 +101,59 @@ impl Monitor {
     /// Number of the vCPU.
     pub fn vcpu(&self) -> u32 {
         self.vcpu
+    }
+
+    /// Sets the root page tables between which the monitor switches when a task is entered and
+    /// left. Both are 0 where tasks run on the kernel's.
+    pub fn set_roots(&self, kernel: u64, task: u64) -> Result<(), MemoryError> {
+        self.write_data(offset_of!(MonitorData, kernel_cr3), &kernel)?;
+        self.write_data(offset_of!(MonitorData, task_cr3), &task)
+    }
+
+    /// Whether a task runs, or is about to.
+    pub fn in_task(&self) -> Result<bool, MemoryError> {
+        let in_task: u64 = self
+            .memory
+            .read_struct(self.data + offset_of!(MonitorData, in_task) as u64)?;
+        Ok(in_task != 0)
+    }
+
+    /// Notes that the task was left without the monitor's help.
+    pub fn leave_task(&self) -> Result<(), MemoryError> {
+        self.write_data(offset_of!(MonitorData, in_task), &0u64)
+    }
+
+    /// Opens or closes the I/O permission bitmap, as the monitor does when it leaves or enters a
+    /// task that has page tables of its own.
+    pub fn open_io_map(&self) -> Result<(), MemoryError> {
+        let offset = offset_of!(MonitorData, tss) + data::TSS_IO_MAP_BASE;
+        self.write_data(offset, &data::IO_MAP_OPEN)
+    }
+
+    fn write_data<T: zerocopy::IntoBytes + zerocopy::Immutable>(
+        &self,
+        offset: usize,
+        value: &T,
+    ) -> Result<(), MemoryError> {
+        self.memory.write_struct(self.data + offset as u64, value)
+    }
+
+    /// Reads a field of the vCPU page, which the guest may be changing.
+    pub fn read_page<T: zerocopy::FromBytes + zerocopy::IntoBytes>(
+        &self,
+        offset: usize,
+    ) -> Result<T, MemoryError> {
+        self.memory.read_struct(self.vcpu_page + offset as u64)
+    }
+
+    /// Writes a field of the vCPU page.
+    pub fn write_page<T: zerocopy::IntoBytes + zerocopy::Immutable>(
+        &self,
+        offset: usize,
+        value: &T,
+    ) -> Result<(), MemoryError> {
+        self.memory
+            .write_struct(self.vcpu_page + offset as u64, value)
     }
 
     /// Guest-physical address of the vCPU page.
@@ -182,6 +236,32 @@ impl Monitor {
         self.set_gate(mode, vector, handler.is_some())
     }
 
+    /// Registers the handler of upcalls; `None` removes it. The address is in the lower half.
+    pub fn set_upcall_handler(&self, handler: Option<u64>) -> Result<(), MemoryError> {
+        self.write_data(
+            offset_of!(MonitorData, upcall_handler),
+            &handler.unwrap_or(0),
+        )
+    }
+
+    /// The handler of upcalls.
+    pub fn upcall_handler(&self) -> Result<Option<u64>, MemoryError> {
+        let handler: u64 = self
+            .memory
+            .read_struct(self.data + offset_of!(MonitorData, upcall_handler) as u64)?;
+        Ok((handler != 0).then_some(handler))
+    }
+
+    /// Makes the data and the vCPU page as they were before the vCPU was started first.
+    pub fn reset(&self, mode: Mode) -> Result<(), MemoryError> {
+        self.initialize(mode, &HypercallPage::new(mode))?;
+        // Events that wait stay: they are the VM's, and the clock is.
+        self.write_page(offset_of!(VcpuPage, upcall_mask), &1u8)?;
+        self.write_page(offset_of!(VcpuPage, trap), &TrapState::default())?;
+        self.write_page(offset_of!(VcpuPage, deadline), &0u64)?;
+        self.write_page(offset_of!(VcpuPage, deferred_count), &0u32)
+    }
+
     /// Registers the handler of SYSCALL; `None` removes it. The address is in the lower half.
     pub fn set_syscall_handler(&self, handler: Option<u64>) -> Result<(), MemoryError> {
         self.set_bounce(BOUNCE_SYSCALL, handler.unwrap_or(0))
@@ -253,6 +333,24 @@ impl Monitor {
     pub fn trap_state(&self) -> Result<TrapState, MemoryError> {
         self.memory
             .read_struct(self.vcpu_page + offset_of!(VcpuPage, trap) as u64)
+    }
+
+    /// How the VMM's last resumption enters the guest.
+    pub fn resume_frame(&self) -> Result<InterruptFrame, MemoryError> {
+        let offset = offset_of!(MonitorData, resume_frame);
+        self.memory.read_struct(self.data + offset as u64)
+    }
+
+    /// What the monitor has pushed below the return frame: RBX, while a carrier needs it.
+    pub fn pushed_rbx(&self) -> Result<u64, MemoryError> {
+        let offset = offset_of!(MonitorData, return_frame) - 8;
+        self.memory.read_struct(self.data + offset as u64)
+    }
+
+    /// Whether an address is in the monitor's code.
+    pub fn contains(&self, rip: u64) -> bool {
+        let window = monitor_window(self.vcpu);
+        (window..window + code::CODE_WINDOW).contains(&rip)
     }
 
     /// How the hypercall that is under way returns to the guest.

@@ -8,6 +8,8 @@
 
 use crate::hypercall::Arguments;
 use pv_abi::convention::ARGUMENTS;
+use pv_abi::vcpu_page::VcpuPage;
+use std::mem::offset_of;
 
 /// The call area of a vCPU.
 #[derive(Debug)]
@@ -23,8 +25,8 @@ impl CallArea {
     ///
     /// # Safety
     ///
-    /// `words` is the host's address of `VcpuPage::call`, 8-byte aligned, and stays mapped as
-    /// long as the area is used. It is the guest's to write at any time, so there is never a
+    /// `words` is the host's address of `VcpuPage::call`, 8-byte aligned, and stays mapped, with
+    /// the rest of the page, as long as the area is used. It is the guest's to write at any time, so there is never a
     /// reference to it.
     pub unsafe fn new(words: *const u64) -> Self {
         Self { words }
@@ -36,6 +38,18 @@ impl CallArea {
         // SAFETY: the contract of `new`; the callers stay within the eight words. A volatile
         // read of an aligned word reads it once and whole, whatever the guest does meanwhile.
         unsafe { self.words.add(index).read_volatile() }
+    }
+
+    /// How many deferred calls the guest says that there are.
+    #[inline]
+    pub fn deferred(&self) -> u32 {
+        // SAFETY: the contract of `new`; the field lies in the same page as the area, behind it.
+        unsafe {
+            self.words
+                .byte_add(offset_of!(VcpuPage, deferred_count) - offset_of!(VcpuPage, call))
+                .cast::<u32>()
+                .read_volatile()
+        }
     }
 
     /// The call word.

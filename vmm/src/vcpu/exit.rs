@@ -52,6 +52,13 @@ impl ExitCounts {
         self.0[reason as usize] += 1;
     }
 
+    /// Adds the counts of another vCPU.
+    pub fn add(&mut self, other: &Self) {
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            *own += other;
+        }
+    }
+
     /// How many exits there were in all.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()

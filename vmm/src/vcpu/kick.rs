@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 use crate::sync::lock;
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::sync::Mutex;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,13 +11,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// A running vCPU thread.
 #[derive(Debug)]
 struct Target {
-    immediate_exit: *const AtomicU8,
     thread: libc::pthread_t,
 }
-
-// SAFETY: the pointer is only used under the lock of the kicker, and the vCPU thread takes
-// the target away, under the same lock, before the run page it points into is unmapped.
-unsafe impl Send for Target {}
 
 /// Interrupts a vCPU thread, from any other thread.
 #[derive(Debug, Default)]
@@ -27,6 +24,13 @@ pub struct Kicker {
 #[derive(Debug)]
 pub struct Registration<'a> {
     kicker: &'a Kicker,
+    // It is dropped by the thread that it is about.
+    _not_send: PhantomData<*const ()>,
+}
+
+thread_local! {
+    /// The immediate_exit byte of the vCPU that this thread runs; null when it runs none.
+    static IMMEDIATE_EXIT: Cell<*const AtomicU8> = const { Cell::new(std::ptr::null()) };
 }
 
 impl Kicker {
@@ -40,21 +44,19 @@ impl Kicker {
         install_handler();
         // SAFETY: pthread_self has no precondition.
         let thread = unsafe { libc::pthread_self() };
-        *lock(&self.target) = Some(Target {
-            immediate_exit: immediate_exit.cast_const().cast(),
-            thread,
-        });
-        Registration { kicker: self }
+        *lock(&self.target) = Some(Target { thread });
+        IMMEDIATE_EXIT.set(immediate_exit.cast_const().cast());
+        Registration {
+            kicker: self,
+            _not_send: PhantomData,
+        }
     }
 
     /// Makes the vCPU thread leave KVM_RUN or a blocking system call, or not enter KVM_RUN
-    /// again. It may just have looked whether it should stop: whoever wants it to stop kicks
-    /// until it has. Does nothing while no thread is registered.
+    /// again: whatever it was doing when the kick came, its next KVM_RUN returns at once. Does
+    /// nothing while no thread is registered.
     pub fn kick(&self) {
         if let Some(target) = lock(&self.target).as_ref() {
-            // SAFETY: the contract of `register`; the lock keeps the registration alive. The
-            // kernel reads this byte whenever it likes, so the store is an atomic one.
-            unsafe { (*target.immediate_exit).store(1, Ordering::SeqCst) };
             // SAFETY: the thread is registered, so it has not ended.
             unsafe { libc::pthread_kill(target.thread, signal()) };
         }
@@ -63,25 +65,36 @@ impl Kicker {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
+        IMMEDIATE_EXIT.set(std::ptr::null());
         *lock(&self.kicker.target) = None;
     }
 }
 
-fn signal() -> libc::c_int {
+/// The signal that kicks.
+pub fn signal() -> libc::c_int {
     libc::SIGRTMIN()
 }
 
-extern "C" fn do_nothing(_signal: libc::c_int) {}
+/// A signal that arrives outside of KVM_RUN ends the next one: the kernel looks at the byte when
+/// it is about to enter the guest.
+extern "C" fn exit_immediately(_signal: libc::c_int) {
+    let byte = IMMEDIATE_EXIT.get();
+    if !byte.is_null() {
+        // SAFETY: the contract of `register`; this is the registered thread, so the registration
+        // has not ended. The kernel reads the byte whenever it likes, so the store is atomic.
+        unsafe { (*byte).store(1, Ordering::SeqCst) };
+    }
+}
 
 /// Makes the signal interrupt system calls, which one that is ignored would not do.
 fn install_handler() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
-        // SAFETY: all zero is a valid sigaction, and the handler does nothing, so it is
-        // async-signal-safe. Without SA_RESTART an interrupted call fails with EINTR.
+        // SAFETY: all zero is a valid sigaction, and the handler reads a thread-local word and
+        // stores a byte, so it is async-signal-safe. Without SA_RESTART an interrupted call fails with EINTR.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = do_nothing as extern "C" fn(libc::c_int) as usize;
+            action.sa_sigaction = exit_immediately as extern "C" fn(libc::c_int) as usize;
             libc::sigaction(signal(), &action, std::ptr::null_mut());
         }
     });

@@ -6,14 +6,19 @@
 //! a lock that another VM can hold.
 #![allow(unsafe_code)]
 
+pub mod affinity;
 pub mod call_area;
 pub mod exit;
 pub mod kick;
 pub mod registers;
 pub mod run_page;
 pub mod shared;
+pub mod steal;
+mod upcall;
 
 use crate::carrier::Mode;
+use crate::hypercall::deferred::drain_deferred;
+use crate::hypercall::page::Sequence;
 use crate::hypercall::stats::CallStats;
 use crate::hypercall::{Action, CallContext, Services, dispatch};
 use crate::memory::MemoryError;
@@ -21,14 +26,16 @@ use crate::monitor::code::Entry;
 use crate::monitor::state::Monitor;
 use call_area::CallArea;
 use exit::{ExitReason, FatalExit};
-use kick::Kicker;
-use kvm_bindings::{kvm_regs, kvm_sregs};
+use kvm_bindings::{kvm_debugregs, kvm_regs, kvm_sregs};
 use kvm_ioctls::VcpuFd;
-use pv_abi::trap::{TrapFrame, TrapState};
+use pv_abi::trap::{DebugRegisters, TrapFrame, TrapState};
+use pv_abi::vcpu_page::{RUN_STATE_RUNNING, RUN_STATE_STOPPED, VcpuPage};
 use run_page::RunPage;
+use shared::{StartAt, VcpuShared};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem::offset_of;
 use thiserror::Error;
+use upcall::Delivery;
 
 /// RFLAGS that `trap_return` restores: CF, PF, AF, ZF, SF, TF, DF, OF, RF, AC and ID.
 const RESTORED_RFLAGS: u64 = 0x25_0dd5;
@@ -83,6 +90,15 @@ pub struct CrashState {
     pub trap: Option<TrapState>,
 }
 
+/// How a vCPU left the guest for good, or for now.
+#[derive(Debug)]
+enum Left {
+    /// The VM ends.
+    End(Ending),
+    /// The vCPU was stopped, by itself or by another.
+    Stopped,
+}
+
 /// A vCPU with all that its thread needs.
 #[derive(Debug)]
 pub struct Vcpu {
@@ -91,13 +107,29 @@ pub struct Vcpu {
     fd: VcpuFd,
     mode: Mode,
     monitor: Monitor,
+    /// Where the hypercall page can be interrupted.
+    sequence: Sequence,
+    /// The page tables that every vCPU starts on.
+    boot_root: u64,
+    /// The page tables that the kernel runs on now.
+    root: u64,
+    /// Whether the vCPU is as `Machine` made it.
+    fresh: bool,
+    /// Whether KVM has yet to complete the instruction of the last exit.
+    incomplete: bool,
     /// Counters of calls and exits.
     pub stats: CallStats,
 }
 
 impl Vcpu {
-    /// A vCPU that runs in `mode`.
-    pub fn new(mut fd: VcpuFd, mode: Mode, monitor: Monitor) -> Self {
+    /// A vCPU that runs in `mode`, and starts on the page tables at `root`.
+    pub fn new(
+        mut fd: VcpuFd,
+        mode: Mode,
+        monitor: Monitor,
+        sequence: Sequence,
+        root: u64,
+    ) -> Self {
         // SAFETY: both go into the same struct, and `fd` is dropped with it.
         let page = unsafe { RunPage::new(&mut fd) };
         // SAFETY: `monitor` goes into the same struct, and keeps its pages mapped.
@@ -108,37 +140,106 @@ impl Vcpu {
             fd,
             mode,
             monitor,
+            sequence,
+            boot_root: root,
+            root,
+            fresh: true,
+            incomplete: false,
             stats: CallStats::default(),
         }
     }
 
-    /// Points the vCPU at guest code: the first instruction of a guest.
-    pub fn start_at(&mut self, entry: u64, stack_top: u64, rdi: u64) -> Result<(), VcpuError> {
-        let registers = kvm_regs {
-            rdi,
-            ..Default::default()
+    /// Lives the life of the vCPU: waits until it is started, runs it until it is stopped, and so
+    /// on, until the VM ends. `Some` says that this vCPU ended it.
+    pub fn live(&mut self, services: &Services) -> Result<Option<Ending>, VcpuError> {
+        let number = self.monitor.vcpu();
+        let Some(shared) = services.vcpus.get(number) else {
+            return Ok(None);
         };
-        self.resume(registers, entry, stack_top, 0)
-    }
-
-    /// Runs the guest until it ends or `stopping` is set and the kicker kicks.
-    pub fn run(
-        &mut self,
-        services: &Services,
-        kicker: &Kicker,
-        stopping: &AtomicBool,
-    ) -> Result<Ending, VcpuError> {
+        shared.adopt_thread();
+        services.timers.attach(number);
         // SAFETY: the run page is mapped as long as `self.fd` lives, and the registration is
         // dropped when this function returns.
-        let _registration = unsafe { kicker.register(self.page.immediate_exit()) };
+        let _registration = unsafe { shared.kicker.register(self.page.immediate_exit()) };
         loop {
+            let Some(start) = wait_for_start(services, shared) else {
+                return Ok(None);
+            };
+            self.start_at(start, services)?;
+            self.set_run_state(shared, RUN_STATE_RUNNING)?;
+            match self.run(services, shared)? {
+                // Another vCPU ended it, or somebody outside.
+                Left::End(Ending::Stopped) => return Ok(None),
+                Left::End(ending) => return Ok(Some(ending)),
+                Left::Stopped => {
+                    self.monitor
+                        .write_page(offset_of!(VcpuPage, run_state), &RUN_STATE_STOPPED)?;
+                    if !services.vcpus.has_stopped(number) {
+                        return Ok(Some(Ending::Shutdown(0)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn set_run_state(&self, shared: &VcpuShared, state: u32) -> Result<(), VcpuError> {
+        shared.set_state(state);
+        Ok(self
+            .monitor
+            .write_page(offset_of!(VcpuPage, run_state), &state)?)
+    }
+
+    /// Points the vCPU at guest code.
+    fn start_at(&mut self, at: StartAt, services: &Services) -> Result<(), VcpuError> {
+        let registers = kvm_regs {
+            rdi: at.argument,
+            ..Default::default()
+        };
+        if !std::mem::replace(&mut self.fresh, false) {
+            self.reset(services)?;
+        }
+        self.enter_by_resume(registers, at.entry, at.stack, 0)
+    }
+
+    /// Makes the vCPU as it was before it was started first.
+    fn reset(&mut self, services: &Services) -> Result<(), VcpuError> {
+        self.complete()?;
+        self.root = self.boot_root;
+        let mut sregs = self.system()?;
+        registers::set_system(&mut sregs, self.monitor.vcpu(), self.root, &self.monitor);
+        self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
+        registers::set_floating_point(&self.fd)?;
+        self.set_debug_registers(&DebugRegisters::default())?;
+        self.monitor.reset(services.mode)?;
+        Ok(())
+    }
+
+    /// Runs the guest until the VM ends or the vCPU is stopped.
+    fn run(&mut self, services: &Services, shared: &VcpuShared) -> Result<Left, VcpuError> {
+        loop {
+            if shared.wants_attention()
+                && let Some(left) = self.attend(services, shared)?
+            {
+                return Ok(left);
+            }
             let carried = match self.page.run() {
                 Ok(Some(carried)) => carried,
-                Ok(None) => return self.crash(Some(self.page.fatal_exit())),
-                Err(error) => match self.interrupted(&error, stopping)? {
-                    Some(ending) => return Ok(ending),
-                    None => continue,
-                },
+                Ok(None) if self.page.is_upcall_request() => {
+                    self.incomplete = true;
+                    self.upcall_or_task(services)?;
+                    continue;
+                }
+                Ok(None) => {
+                    self.incomplete = true;
+                    return self.crash(Some(self.page.fatal_exit())).map(Left::End);
+                }
+                Err(error) => {
+                    self.incomplete = false;
+                    match self.interrupted(&error, shared)? {
+                        Some(ending) => return Ok(Left::End(ending)),
+                        None => continue,
+                    }
+                }
             };
             let (word, arguments) = (self.call.call_word(), self.call.arguments());
             let mut context = CallContext {
@@ -148,35 +249,87 @@ impl Vcpu {
                 stats: &mut self.stats,
                 action: None,
             };
+            if self.call.deferred() != 0 {
+                drain_deferred(&mut context);
+            }
             let result = dispatch(&mut context, word, &arguments);
             self.page.answer(carried, result);
+            self.incomplete = true;
             // Looked at in place: moving it out costs every call a copy.
             if context.action.is_some()
                 && let Some(action) = context.action.take()
-                && let Some(ending) = self.act(action)?
+                && let Some(left) = self.act(action)?
             {
-                return Ok(ending);
+                return Ok(left);
             }
         }
     }
 
+    /// Looks at all that others want of this vCPU, before it enters the guest.
     #[cold]
-    fn act(&mut self, action: Action) -> Result<Option<Ending>, VcpuError> {
+    fn attend(
+        &mut self,
+        services: &Services,
+        shared: &VcpuShared,
+    ) -> Result<Option<Left>, VcpuError> {
+        // First: what comes behind this is looked at, or calls for attention again.
+        shared.take_attention();
+        if services.vcpus.stopping() {
+            return Ok(Some(Left::End(Ending::Stopped)));
+        }
+        if shared.stop_requested() {
+            return Ok(Some(Left::Stopped));
+        }
+        services.timers.run_due(self.monitor.vcpu(), services);
+        if self.upcall_due(services)? {
+            self.complete()?;
+            if self.deliver_upcall()? == Delivery::AtExit {
+                shared.note_attention();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Completes the instruction of the last exit, so that registers can be read and set.
+    fn complete(&mut self) -> Result<(), VcpuError> {
+        if std::mem::replace(&mut self.incomplete, false) {
+            finish_exit(&mut self.fd)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn act(&mut self, action: Action) -> Result<Option<Left>, VcpuError> {
         match action {
-            Action::Shutdown(code) => Ok(Some(Ending::Shutdown(code))),
-            Action::Reboot => Ok(Some(Ending::Reboot)),
-            Action::Crash => self.crash(None).map(Some),
-            Action::Interrupted => Ok(Some(Ending::Stopped)),
+            Action::Shutdown(code) => Ok(Some(Left::End(Ending::Shutdown(code)))),
+            Action::Reboot => Ok(Some(Left::End(Ending::Reboot))),
+            Action::Crash => self.crash(None).map(|ending| Some(Left::End(ending))),
+            Action::Interrupted => Ok(Some(Left::End(Ending::Stopped))),
+            Action::StopVcpu => Ok(Some(Left::Stopped)),
             Action::SetTls(base) => {
-                finish_exit(&mut self.fd)?;
+                self.complete()?;
                 let mut sregs = self.system()?;
                 sregs.fs.base = base;
                 self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
                 Ok(None)
             }
-            Action::SetRoots { .. } => Ok(None),
+            Action::SetRoots { kernel, task } => {
+                self.complete()?;
+                let mut sregs = self.system()?;
+                sregs.cr3 = kernel;
+                self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
+                self.root = kernel;
+                let own = if task == 0 { 0 } else { kernel };
+                self.monitor.set_roots(own, task)?;
+                Ok(None)
+            }
+            Action::SetDebug(registers) => {
+                self.complete()?;
+                self.set_debug_registers(&registers)?;
+                Ok(None)
+            }
             Action::Resume(frame) => {
-                finish_exit(&mut self.fd)?;
+                self.complete()?;
                 let registers = general_registers(&frame);
                 let rflags = frame.rflags & RESTORED_RFLAGS;
                 self.resume(registers, frame.rip, frame.rsp, rflags)?;
@@ -185,19 +338,19 @@ impl Vcpu {
         }
     }
 
+    /// KVM_RUN ended otherwise than by an exit.
     #[cold]
     fn interrupted(
         &mut self,
         error: &io::Error,
-        stopping: &AtomicBool,
+        shared: &VcpuShared,
     ) -> Result<Option<Ending>, VcpuError> {
         match error.raw_os_error() {
             Some(libc::EINTR) => {
                 self.stats.other_exits.record(ExitReason::Signal);
-                if stopping.load(Ordering::SeqCst) {
-                    return Ok(Some(Ending::Stopped));
-                }
                 self.fd.set_kvm_immediate_exit(0);
+                // A timer has no other way to say that it is due.
+                shared.note_attention();
                 Ok(None)
             }
             Some(libc::EAGAIN) => Ok(None),
@@ -216,12 +369,39 @@ impl Vcpu {
         }
     }
 
+    fn set_debug_registers(&self, registers: &DebugRegisters) -> Result<(), VcpuError> {
+        // DR6 and DR7 as after a reset (Intel SDM vol. 3A, table 10-1).
+        let debug = kvm_debugregs {
+            db: registers.address,
+            dr6: 0xffff_0ff0,
+            dr7: registers.control | 0x400,
+            ..Default::default()
+        };
+        self.fd
+            .set_debug_regs(&debug)
+            .map_err(ioctl("KVM_SET_DEBUGREGS"))
+    }
+
     fn system(&self) -> Result<kvm_sregs, VcpuError> {
         self.fd.get_sregs().map_err(ioctl("KVM_GET_SREGS"))
     }
 
     /// Enters guest code with all registers as given, by way of the monitor's IRETQ.
     fn resume(
+        &mut self,
+        registers: kvm_regs,
+        rip: u64,
+        rsp: u64,
+        rflags: u64,
+    ) -> Result<(), VcpuError> {
+        let mut sregs = self.system()?;
+        registers::set_monitor_code(&mut sregs);
+        self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
+        self.enter_by_resume(registers, rip, rsp, rflags)
+    }
+
+    /// As [`Vcpu::resume`], for a vCPU that is on the monitor's segments already.
+    fn enter_by_resume(
         &mut self,
         mut registers: kvm_regs,
         rip: u64,
@@ -234,9 +414,6 @@ impl Vcpu {
         registers.rip = self.monitor.entry(Entry::Resume);
         registers.rsp = frame;
         registers.rflags = 2;
-        let mut sregs = self.system()?;
-        registers::set_monitor_code(&mut sregs);
-        self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
         self.fd.set_regs(&registers).map_err(ioctl("KVM_SET_REGS"))
     }
 
@@ -250,7 +427,7 @@ impl Vcpu {
             Some(FatalExit::UnhandledTrap | FatalExit::DoubleTrap | FatalExit::DoubleFault)
         );
         if exit.is_none() || reported_by_monitor {
-            finish_exit(&mut self.fd)?;
+            self.complete()?;
         }
         let mut registers = self.fd.get_regs().map_err(ioctl("KVM_GET_REGS"))?;
         let system = self.system()?;
@@ -275,6 +452,21 @@ impl Vcpu {
             system,
             trap,
         })))
+    }
+}
+
+/// Waits until the vCPU is started; `None` when the VM ends.
+fn wait_for_start(services: &Services, shared: &VcpuShared) -> Option<StartAt> {
+    loop {
+        if services.vcpus.stopping() {
+            return None;
+        }
+        if let Some(start) = shared.take_start() {
+            return Some(start);
+        }
+        shared.park(None, || {
+            services.vcpus.stopping() || shared.state() != RUN_STATE_STOPPED
+        });
     }
 }
 

@@ -1,10 +1,13 @@
 //! The register state that a vCPU starts with: 64-bit mode, paging on, the monitor's tables.
 
+use crate::carrier::Privilege;
 use crate::layout::vcpu_page;
-use crate::monitor::data::{GDT_ENTRIES, KERNEL_CS, KERNEL_SS, STAR, TSS_LIMIT, TSS_SELECTOR};
+use crate::monitor::data::{
+    GDT_ENTRIES, KERNEL_CS, KERNEL_SS, STAR, TSS_LIMIT, TSS_SELECTOR, guest_selectors,
+};
 use crate::monitor::state::{IDT_LIMIT, Monitor};
 use crate::vcpu::{VcpuError, ioctl};
-use kvm_bindings::{Msrs, kvm_msr_entry, kvm_segment, kvm_sregs};
+use kvm_bindings::{Msrs, kvm_fpu, kvm_msr_entry, kvm_segment, kvm_sregs};
 use kvm_ioctls::VcpuFd;
 
 const CR0_PE: u64 = 1 << 0;
@@ -90,6 +93,24 @@ pub fn set_system(sregs: &mut kvm_sregs, vcpu: u32, root: u64, monitor: &Monitor
 pub fn set_monitor_code(sregs: &mut kvm_sregs) {
     sregs.cs = segment(KERNEL_CS, TYPE_CODE, 0, true);
     sregs.ss = segment(KERNEL_SS, TYPE_DATA, 0, false);
+}
+
+/// Puts the vCPU at the guest kernel's privilege, on its segments.
+pub fn set_guest_code(sregs: &mut kvm_sregs, privilege: Privilege) {
+    let (cs, ss) = guest_selectors(privilege);
+    sregs.cs = segment(cs, TYPE_CODE, privilege.cpl(), true);
+    sregs.ss = segment(ss, TYPE_DATA, privilege.cpl(), false);
+}
+
+/// Puts the floating-point and vector units into the state that code is entered with.
+pub fn set_floating_point(vcpu: &VcpuFd) -> Result<(), VcpuError> {
+    // As FNINIT and a reset leave the control words (Intel SDM vol. 3A, table 10-1).
+    let state = kvm_fpu {
+        fcw: 0x37f,
+        mxcsr: 0x1f80,
+        ..Default::default()
+    };
+    vcpu.set_fpu(&state).map_err(ioctl("KVM_SET_FPU"))
 }
 
 /// Sets the MSRs of SYSCALL, so that it enters the monitor at `lstar`.

@@ -109,6 +109,15 @@ impl RunPage {
         }
     }
 
+    /// Whether the last exit was the monitor's, on its way into a task with an event waiting.
+    pub fn is_upcall_request(&self) -> bool {
+        let upcall = FatalExit::Io {
+            port: ports::UPCALL.into(),
+            write: true,
+        };
+        self.fatal_exit() == upcall
+    }
+
     /// What the last exit was, when it was no hypercall.
     pub fn fatal_exit(&self) -> FatalExit {
         let run = self.run.as_ptr();

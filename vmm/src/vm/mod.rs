@@ -10,19 +10,22 @@ use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
 use crate::grant::Seat;
 use crate::grant::slots::KvmSlots;
+use crate::hypercall::page::HypercallPage;
+use crate::hypercall::stats::CallStats;
 use crate::hypercall::{GuestReport, Services, ServicesConfig};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
 use crate::sync::lock;
-use crate::vcpu::kick::Kicker;
+use crate::vcpu::shared::StartAt;
 use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
 use load::{Contents, LoadError};
 use machine::{Machine, MachineError};
 use probe::{HostModes, ModeError};
 use pv_abi::{Features, Gpa};
 use stages::Stages;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Builder};
 use thiserror::Error;
 
 /// The features that this VMM offers.
@@ -75,6 +78,14 @@ pub enum VmError {
     /// A vCPU failed.
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
+    /// A vCPU's thread could not be started.
+    #[error("cannot start a thread for vCPU {number}: {source}")]
+    Thread {
+        /// Number of the vCPU.
+        number: u32,
+        /// What the host said.
+        source: io::Error,
+    },
     /// The monitor could not be reached.
     #[error(transparent)]
     Memory(#[from] crate::memory::MemoryError),
@@ -87,12 +98,11 @@ pub struct Vm {
     pub mode: Mode,
     /// Frequency of the TSC in Hz; 0 when KVM does not say.
     pub tsc_frequency: u64,
-    vcpu: Vcpu,
+    vcpus: Vec<Vcpu>,
     control: Arc<VmControl>,
     private: Arc<PrivateMemory>,
     root: u64,
     // What a running vCPU relies on is dropped last.
-    _others: Vec<kvm_ioctls::VcpuFd>,
     _vm: Arc<kvm_ioctls::VmFd>,
 }
 
@@ -101,17 +111,14 @@ pub struct Vm {
 pub struct VmControl {
     /// What the vCPUs share.
     pub services: Services,
-    kicker: Kicker,
-    stopping: AtomicBool,
 }
 
 impl VmControl {
-    /// Asks the VM to stop. Its thread may just have looked whether it should: call this
-    /// again, at intervals, until the VM has ended.
+    /// Asks the VM to stop. A thread of it that waits for its console may just have looked
+    /// whether it should: call this again, at intervals, until the VM has ended.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
         self.services.console.stop();
-        self.kicker.kick();
+        self.services.vcpus.stop_all();
     }
 }
 
@@ -177,31 +184,29 @@ impl Vm {
             grant_window,
             grant_slots: Box::new(KvmSlots::new(Arc::clone(&vm))),
         });
-        let mut others = vcpus;
-        // Both have one element for each vCPU, and there is at least one.
-        let (fd, monitor) = match (others.drain(..1).next(), monitors.into_iter().next()) {
-            (Some(fd), Some(monitor)) => (fd, monitor),
-            _ => return Err(MachineError::NoVcpu.into()),
-        };
-        let syscall = monitor.syscall_entry(mode.carrier);
-        registers::set_syscall(&fd, syscall)?;
-        let mut vcpu = Vcpu::new(fd, mode, monitor);
-        vcpu.start_at(start.entry, start.stack_top, start.start_info)?;
+        let sequence = HypercallPage::new(mode).sequence();
+        let mut running = Vec::with_capacity(vcpus.len());
+        for (fd, monitor) in vcpus.into_iter().zip(monitors) {
+            registers::set_syscall(&fd, monitor.syscall_entry(mode.carrier))?;
+            running.push(Vcpu::new(fd, mode, monitor, sequence, root));
+        }
+        services.vcpus.start(
+            0,
+            StartAt {
+                entry: start.entry,
+                stack: start.stack_top,
+                argument: start.start_info,
+            },
+        );
         stages.done("vcpu");
 
-        let control = Arc::new(VmControl {
-            services,
-            kicker: Kicker::default(),
-            stopping: AtomicBool::new(false),
-        });
         Ok(Self {
             mode,
             tsc_frequency,
-            vcpu,
-            control,
+            vcpus: running,
+            control: Arc::new(VmControl { services }),
             private,
             root,
-            _others: others,
             _vm: vm,
         })
     }
@@ -211,17 +216,51 @@ impl Vm {
         Arc::clone(&self.control)
     }
 
-    /// Runs the VM on this thread until it ends.
+    /// Runs the VM until it ends: vCPU 0 on this thread, each of the others on one of its own.
     pub fn run(&mut self) -> Result<Ending, VmError> {
         let control = &self.control;
-        Ok(self
-            .vcpu
-            .run(&control.services, &control.kicker, &control.stopping)?)
+        // The first ending is the VM's; the others stop because of it.
+        let first = Mutex::new(None);
+        let live = |vcpu: &mut Vcpu| {
+            let left = vcpu.live(&control.services);
+            let ending = match left {
+                Ok(None) => return,
+                Ok(Some(ending)) => Ok(ending),
+                Err(error) => Err(VmError::from(error)),
+            };
+            lock(&first).get_or_insert(ending);
+            control.stop();
+        };
+        let mut vcpus = self.vcpus.iter_mut();
+        let Some(boot) = vcpus.next() else {
+            return Err(MachineError::NoVcpu.into());
+        };
+        thread::scope(|scope| {
+            for (number, vcpu) in (1..).zip(vcpus) {
+                let spawned = Builder::new()
+                    .name(format!("vcpu{number}"))
+                    .spawn_scoped(scope, || live(vcpu));
+                if let Err(source) = spawned {
+                    lock(&first).get_or_insert(Err(VmError::Thread { number, source }));
+                    control.stop();
+                    return;
+                }
+            }
+            live(boot);
+        });
+        first
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or(Ok(Ending::Stopped))
     }
 
-    /// The counters of calls.
-    pub fn stats(&self) -> &crate::hypercall::stats::CallStats {
-        &self.vcpu.stats
+    /// The counters of calls, of all vCPUs together.
+    pub fn stats(&self) -> CallStats {
+        let mut total = CallStats::default();
+        for vcpu in &self.vcpus {
+            total.add(&vcpu.stats);
+        }
+        total
     }
 
     /// How often the guest was left for each reason, for those that occurred.

@@ -77,6 +77,8 @@ impl Watched {
             Some(Action::Crash) => number::sched_crash,
             Some(Action::Resume(_)) => number::trap_return,
             Some(Action::SetTls(_)) => number::trap_set_tls,
+            Some(Action::SetDebug(_)) => number::trap_set_debug,
+            Some(Action::StopVcpu) => number::vcpu_stop,
             Some(Action::SetRoots { .. }) => number::as_switch,
             Some(Action::Interrupted) => panic!("nobody stopped the VM"),
         };
