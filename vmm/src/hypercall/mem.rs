@@ -30,8 +30,10 @@ pub(super) fn mem_release(
 ) -> Result<u32, Errno> {
     let services = context.services;
     each_range(&services.ram, repeat, elements, |gpa, size| {
-        services.spaces.check_releasable(gpa.0, size)?;
-        services.ram.release(gpa, size)
+        let ram = &services.ram;
+        services
+            .spaces
+            .releasing(gpa.0, size, || ram.release(gpa, size))?
     })
 }
 
@@ -42,8 +44,10 @@ pub(super) fn mem_hint(
 ) -> Result<u32, Errno> {
     let services = context.services;
     each_range(&services.ram, repeat, elements, |gpa, size| {
-        services.spaces.check_releasable(gpa.0, size)?;
-        services.ram.hint_free(gpa, size)
+        let ram = &services.ram;
+        services
+            .spaces
+            .releasing(gpa.0, size, || ram.hint_free(gpa, size))?
     })
 }
 

@@ -56,24 +56,3 @@ impl AddressSpaces {
     /// are removed, and no vCPU can use one when this returns.
     pub fn detach_range(&self, _gpa: u64, _size: u64) {}
 }
-
-impl AddressSpaces {
-    /// Whether the contents of a range may be given up.
-    pub fn check_releasable(&self, _gpa: u64, _size: u64) -> Result<(), pv_abi::Errno> {
-        Ok(())
-    }
-
-    /// A range is granted to another guest.
-    pub fn share_begin(&self, _gpa: u64, _size: u64, _rights: u32) -> Result<(), pv_abi::Errno> {
-        Ok(())
-    }
-
-    /// It is so no longer.
-    pub fn share_end(&self, _gpa: u64, _size: u64, _rights: u32) {}
-
-    /// A grant is attached.
-    pub fn attach_range(&self, _gpa: u64, _size: u64, _rights: u32) {}
-
-    /// It is detached.
-    pub fn detach_range(&self, _gpa: u64, _size: u64) {}
-}
