@@ -168,7 +168,7 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
         (number::mem_attach, ENOSPC) => vec![all_attached()],
         (number::mem_attach, EIO) => {
             let provocations = fresh(&[&[PEER.into(), OFFERED.into(), BUFFER]]);
-            provocations[0].0.slots.refuse();
+            provocations[0].0.slots.refuse(true);
             provocations
         }
 

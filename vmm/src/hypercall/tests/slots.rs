@@ -17,9 +17,9 @@ pub(super) struct RecordedSlots {
 pub(super) type Slot = (u64, u64, u64, u32);
 
 impl RecordedSlots {
-    /// From now on the host refuses every change.
-    pub fn refuse(&self) {
-        self.refuses.store(true, Ordering::Relaxed);
+    /// Whether the host refuses every change from now on.
+    pub fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
     }
 
     /// What there is at each position.
