@@ -22,12 +22,17 @@
 
 #![no_std]
 
+extern crate alloc;
+
+pub mod access;
 pub mod address;
+pub mod balloon;
 pub mod batch;
 pub mod console;
 mod crash;
 pub mod entropy;
 mod entry;
+pub mod grant;
 pub mod heap;
 pub mod hypercall;
 pub mod image;
@@ -36,6 +41,7 @@ pub mod line_reader;
 #[cfg(not(target_os = "none"))]
 mod mem;
 pub mod memory_map;
+pub mod pages;
 pub mod panic;
 #[doc(hidden)]
 pub mod rt;

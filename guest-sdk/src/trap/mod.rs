@@ -11,7 +11,7 @@ mod frame;
 
 pub use frame::{PageFault, TrapFrame};
 
-use crate::{address, crash, hypercall::raw, vcpu};
+use crate::{access, address, crash, hypercall::raw, vcpu};
 use core::fmt;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use pv_abi::Errno;
@@ -259,6 +259,9 @@ fn unmask_upcalls(frame: &mut TrapFrame, vector_state: &mut VectorState) {
 
 /// Calls the handler of a trap. When it returns the interrupted code goes on.
 fn dispatch(frame: &mut TrapFrame) {
+    if access::recover(frame) {
+        return;
+    }
     if let Some(slot) = frame.vector().slot()
         // SAFETY: only `set_handler` puts pointers there.
         && let Some(handler) = unsafe { as_handler(slot.load(Ordering::Acquire)) }

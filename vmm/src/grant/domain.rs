@@ -38,10 +38,9 @@ impl Domain {
     ) -> Result<Attachment, Errno> {
         let gpa = self.window.gpa(position);
         let memory = GrantedMemory { ram, range, gpa };
-        self.slots.insert(position, memory).map_err(|error| {
-            tracing::warn!("a grant cannot be attached: {error}");
-            Errno::EIO
-        })?;
+        self.slots
+            .insert(position, memory)
+            .map_err(|_| Errno::EIO)?;
         let GrantedRange { size, rights, .. } = range;
         self.spaces.attach_range(gpa, size, rights);
         Ok(Attachment {

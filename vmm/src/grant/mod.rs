@@ -24,6 +24,7 @@ pub use domains::{Domains, Seat};
 
 use pv_abi::Errno;
 use pv_abi::grant::{Attachment, Offer};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A range of RAM that a guest grants another one.
@@ -57,6 +58,11 @@ impl Grants {
     /// neither grants nor attaches anything. For a VM that has ended, whatever the reason.
     pub fn leave(&self) {
         self.seat.domains.leave(self.seat.guest, &self.domain);
+    }
+
+    /// The guest-physical addresses of what this VM attaches.
+    pub fn window(&self) -> Range<u64> {
+        self.domain.window.range()
     }
 
     /// Grants `guest` the use of a range, which lies in RAM: the number of the grant.

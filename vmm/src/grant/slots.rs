@@ -6,6 +6,7 @@ use crate::memory::Ram;
 use crate::sync::lock;
 use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
+use pv_abi::Gpa;
 use pv_abi::grant::GRANTS;
 use pv_abi::start_info::RIGHT_WRITE;
 use std::fmt;
@@ -30,7 +31,8 @@ pub struct GrantedMemory {
 /// Why a memory slot could not be changed.
 #[derive(Debug, Error)]
 pub enum SlotError {
-    /// There is no such position, or it is in use already, or there is nothing at it.
+    /// There is no such position, or it is in use already, or there is nothing at it; or what is
+    /// to be there is not RAM.
     #[error("position {0} of the grant window is not what it should be (a defect of the VMM)")]
     Position(usize),
     /// KVM refused it.
@@ -84,18 +86,19 @@ impl KvmSlots {
             memory_size: size,
             userspace_addr: memory.ram.host_address() + gpa,
         };
-        // SAFETY: the range lies in the mapping that `memory.ram` owns (a grant is checked when
-        // it is given). `self.memory` has a share in it until the slot is gone, or until there is
-        // nobody left who could run a vCPU of this VM.
+        // SAFETY: `insert` has checked that the range lies in the mapping that `memory.ram` owns.
+        // `self.memory` has a share in it until the slot is gone or the VM is: whoever runs a vCPU
+        // has this VM's services, and these its slots.
         unsafe { self.vm.set_user_memory_region(region) }.map_err(SlotError::Kvm)
     }
 }
 
 impl Slots for KvmSlots {
     fn insert(&self, position: usize, memory: GrantedMemory) -> Result<(), SlotError> {
+        let GrantedRange { gpa, size, .. } = memory.range;
         let mut slots = lock(&self.memory);
         match slots.get_mut(position) {
-            Some(slot @ None) => {
+            Some(slot @ None) if memory.ram.check_range(Gpa(gpa), size).is_ok() => {
                 // Before KVM is told, so that it is kept whatever comes of that.
                 let memory = slot.insert(memory);
                 let result = self.set(position, memory, memory.range.size);

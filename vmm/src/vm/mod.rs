@@ -36,7 +36,9 @@ pub const FEATURES: Features = Features::BATCH
     .union(Features::TLS)
     .union(Features::DIRECT_RETURN)
     .union(Features::CONSOLE)
-    .union(Features::CRASH_REPORT);
+    .union(Features::CRASH_REPORT)
+    .union(Features::BALLOON)
+    .union(Features::GRANTS);
 
 /// How a VM is to be built.
 #[derive(Clone, Debug)]
