@@ -6,11 +6,14 @@
 //! All are changed by atomic instructions, in these orders:
 //!
 //! - To raise a port: set *pending*; if it was set, stop. If *mask* is set, stop. Set the word's
-//!   bit in the selector of the port's vCPU, then `upcall_pending`; if that was clear, and
-//!   `upcall_mask` is 0, an upcall follows.
-//! - To take events: clear `upcall_pending`, then take the selector and leave it 0. For each of
-//!   its bits, lowest first, clear *pending* of each port of the word that is not masked,
-//!   lowest first. Whoever cleared the bit has the event.
+//!   bit in the selector of the vCPU that is the port's now, then `upcall_pending`; if that was
+//!   clear, and `upcall_mask` is 0, an upcall follows.
+//! - To take events: clear `upcall_pending`. As long as the selector has a bit, look at the
+//!   word of the lowest one, and clear *pending* of its lowest port that is pending and not
+//!   masked: whoever cleared it has the event. If there is none, clear the selector's bit and
+//!   look once more: a port that is pending now may have been told of before, so set the
+//!   bit again. Ports of several vCPUs can share a word; a guest that wants the events of a
+//!   port on its own vCPU alone passes over those of the others.
 //! - To unmask a port: clear *mask*; if *pending* is set, set the selector's bit and
 //!   `upcall_pending` of the port's vCPU. `event_unmask` does it from another vCPU.
 //! - To unmask upcalls: clear `upcall_mask`; if `upcall_pending` is set, take events.

@@ -10,6 +10,7 @@
 //! read again if `version` is odd or has changed meanwhile. Deadlines are times of this clock.
 
 use crate::pin_layout;
+use crate::vcpu_page::Clock;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A time of day: what `time_wallclock` writes.
@@ -27,3 +28,60 @@ pub struct Wallclock {
 }
 
 pin_layout!(Wallclock, size 24 { seconds @ 0, nanoseconds @ 8, reserved @ 12, clock @ 16 });
+
+/// [`Clock::flags`]: the clock is the same on all vCPUs, PVCLOCK_TSC_STABLE_BIT.
+pub const CLOCK_TSC_STABLE: u8 = 1;
+
+/// Nanoseconds of a second.
+pub const NANOSECONDS: u64 = 1_000_000_000;
+
+impl Clock {
+    /// A clock that is `system_time` when a TSC of `frequency` Hz is `tsc_timestamp`; `None`
+    /// for frequencies that it cannot express, 0 among them.
+    ///
+    /// Multiplier and shift are those of Linux's `kvm_get_time_scale` (`arch/x86/kvm/x86.c`).
+    /// The multiplier has 32 significant bits, so the clock is off by less than half a
+    /// nanosecond in a second.
+    pub const fn new(frequency: u64, tsc_timestamp: u64, system_time: u64) -> Option<Self> {
+        // What is shifted out of a 64-bit frequency above this would be much of it.
+        if frequency < 1000 || frequency > 1 << 40 {
+            return None;
+        }
+        let mut shift = 0;
+        let mut ticks = frequency;
+        while ticks > 2 * NANOSECONDS {
+            ticks >>= 1;
+            shift -= 1;
+        }
+        while ticks <= NANOSECONDS {
+            ticks <<= 1;
+            shift += 1;
+        }
+        Some(Self {
+            version: 2,
+            reserved: 0,
+            tsc_timestamp,
+            system_time,
+            tsc_to_system_mul: ((NANOSECONDS << 32) / ticks) as u32,
+            tsc_shift: shift,
+            flags: CLOCK_TSC_STABLE,
+            padding: [0; 2],
+        })
+    }
+
+    /// The time at which the TSC is `tsc`; [`Clock::system_time`] for a time before that.
+    pub const fn at(&self, tsc: u64) -> u64 {
+        let delta = tsc.wrapping_sub(self.tsc_timestamp);
+        // Two processors' TSCs may be a few cycles apart.
+        if delta > i64::MAX as u64 {
+            return self.system_time;
+        }
+        let delta = if self.tsc_shift >= 0 {
+            (delta as u128) << (self.tsc_shift as u32 & 63)
+        } else {
+            (delta as u128) >> (self.tsc_shift.unsigned_abs() as u32 & 63)
+        };
+        let elapsed = delta.wrapping_mul(self.tsc_to_system_mul as u128) >> 32;
+        self.system_time.wrapping_add(elapsed as u64)
+    }
+}

@@ -4,12 +4,14 @@
 //! into memory that a running guest can change.
 
 pub(crate) mod balloon;
+mod seals;
 
 use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::{Errno, Gpa};
+use seals::Seals;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Why guest memory could not be set up.
@@ -57,6 +59,7 @@ fn host_address(memory: &GuestMemoryMmap, start: u64) -> u64 {
 pub struct Ram {
     memory: GuestMemoryMmap,
     size: u64,
+    seals: Seals,
 }
 
 impl Ram {
@@ -65,12 +68,23 @@ impl Ram {
         Ok(Self {
             memory: reserve(0, size)?,
             size,
+            seals: Seals::default(),
         })
     }
 
     /// Size in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Seals the pages that a range lies in: they are never written again.
+    pub fn seal(&self, gpa: Gpa, size: u64) {
+        self.seals.seal(gpa.0, size, self.size);
+    }
+
+    /// Whether a page that a range lies in is sealed.
+    pub fn is_sealed(&self, gpa: Gpa, size: u64) -> bool {
+        self.seals.covers(gpa.0, size)
     }
 
     /// Where the VMM's process has RAM mapped.
@@ -93,9 +107,12 @@ impl Ram {
             .map_err(|_| Errno::EFAULT)
     }
 
-    /// Copies to RAM.
+    /// Copies to RAM. What is sealed is not written: [`Errno::EFAULT`].
     pub fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), Errno> {
         let address = self.check(gpa, bytes.len() as u64)?;
+        if self.is_sealed(gpa, bytes.len() as u64) {
+            return Err(Errno::EFAULT);
+        }
         self.memory
             .write_slice(bytes, address)
             .map_err(|_| Errno::EFAULT)
@@ -118,6 +135,16 @@ impl Ram {
     /// Checks a buffer without touching it: `size` bytes at `gpa` are in RAM.
     pub fn check_range(&self, gpa: Gpa, size: u64) -> Result<(), Errno> {
         self.check(gpa, size).map(|_| ())
+    }
+
+    /// Checks a buffer that is to be written without touching it: `size` bytes at `gpa` are in RAM
+    /// and not sealed.
+    pub fn check_writable(&self, gpa: Gpa, size: u64) -> Result<(), Errno> {
+        self.check(gpa, size)?;
+        if self.is_sealed(gpa, size) {
+            return Err(Errno::EFAULT);
+        }
+        Ok(())
     }
 
     /// Checks an array of the ABI's structures without touching it: `count` of them at `gpa`
@@ -147,9 +174,12 @@ pub struct PrivateMemory {
 }
 
 impl PrivateMemory {
-    /// Reserves `pages` pages at guest-physical address `start`.
+    /// Size of [`Self::spare`] in bytes.
+    pub const SPARE_SIZE: u64 = 2 * PAGE_SIZE;
+
+    /// Reserves `pages` pages at guest-physical address `start`, and the spare ones behind them.
     pub fn new(start: u64, pages: u64) -> Result<Self, MemoryError> {
-        let size = pages * PAGE_SIZE;
+        let size = pages * PAGE_SIZE + Self::SPARE_SIZE;
         Ok(Self {
             memory: reserve(start, size)?,
             start,
@@ -163,9 +193,16 @@ impl PrivateMemory {
         self.start
     }
 
-    /// Size in bytes.
+    /// Size in bytes, the spare pages included.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Pages at the end of the region that are never allocated: room for memory slots that no
+    /// guest uses. The guest-physical address, and where the VMM's process has it mapped.
+    pub fn spare(&self) -> (u64, u64) {
+        let offset = self.size - Self::SPARE_SIZE;
+        (self.start + offset, self.host_address() + offset)
     }
 
     /// Where the VMM's process has the region mapped.
@@ -175,7 +212,7 @@ impl PrivateMemory {
 
     /// Takes `count` adjacent pages, all zero.
     pub fn allocate(&self, count: u64) -> Result<u64, MemoryError> {
-        let end = self.start + self.size;
+        let (end, _) = self.spare();
         self.next
             .try_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
                 first
@@ -183,6 +220,13 @@ impl PrivateMemory {
                     .filter(|&next| next <= end)
             })
             .map_err(|_| MemoryError::PrivateExhausted { size: self.size })
+    }
+
+    /// A page of the region, for those who share it with a CPU: each access to it is volatile.
+    pub fn page(&self, gpa: u64) -> Result<VolatileSlice<'_>, MemoryError> {
+        self.memory
+            .get_slice(GuestAddress(gpa), PAGE_SIZE as usize)
+            .map_err(|_| MemoryError::PrivateAccess { gpa })
     }
 
     /// Copies to a private page.

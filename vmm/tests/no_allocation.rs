@@ -14,6 +14,9 @@ use paravane::hypercall::{CallContext, Services, ServicesConfig, dispatch};
 use paravane::memory::{PrivateMemory, Ram};
 use paravane::monitor::state::Monitor;
 use paravane::paging::PageTables;
+use paravane::space::TablePool;
+use paravane::space::shootdown::Shootdown;
+use paravane::time::clock::Clock;
 use paravane::vm::FEATURES;
 use pv_abi::Gpa;
 use pv_abi::calls::number;
@@ -22,7 +25,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::hint::black_box;
+use std::io;
 use std::mem::size_of;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use zerocopy::IntoBytes;
 
@@ -94,6 +99,20 @@ impl Slots for NoSlots {
     }
 }
 
+/// There is no vCPU that could remember anything.
+#[derive(Debug)]
+struct NoVcpus;
+
+impl Shootdown for NoVcpus {
+    fn range(&mut self, _gpas: Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn everything(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 struct World {
     services: Services,
     monitor: Monitor,
@@ -130,12 +149,15 @@ impl World {
                 monitors: std::slice::from_ref(&monitor),
                 root,
                 event_page: private.allocate(1).unwrap(),
+                table_pool: TablePool::new(&private, 0).unwrap(),
+                shootdown: Box::new(NoVcpus),
                 console: Console::new(output),
                 features: FEATURES,
                 mode,
                 seat: Seat::alone(),
                 grant_window: Window::behind(private.start() + private.size()),
                 grant_slots: Box::new(NoSlots),
+                clock: Clock::start(1_000_000_000, 0),
             }),
             monitor,
             stats: CallStats::default(),

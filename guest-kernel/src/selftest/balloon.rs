@@ -57,9 +57,9 @@ fn released_pages_are_zero_at_each_address() -> Outcome {
     let released = balloon::release(memory).map_err(|error| alloc::format!("{error}"))?;
     ensure!(released >= 3 * PAGE, "only {released} bytes were released");
     let first = memory.as_ptr().align_offset(PAGE);
-    for offset in first..first + released {
+    for (offset, &byte) in memory.iter().enumerate().skip(first).take(released) {
         // SAFETY: it is the variable, at its address in the linear map.
-        let found = [memory[offset], unsafe { alias.add(offset).read_volatile() }];
+        let found = [byte, unsafe { alias.add(offset).read_volatile() }];
         ensure_eq!(
             found,
             [0, 0],

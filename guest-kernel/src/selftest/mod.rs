@@ -9,14 +9,18 @@ mod batch;
 mod builtins;
 mod catch;
 mod console;
+mod debug;
 mod entropy;
+mod events;
 mod heap;
 mod memory;
 mod sched;
 mod stack;
 mod stats;
+mod time;
 mod tls;
 mod traps;
+mod upcalls;
 mod vcpus;
 
 use crate::command_line::Misuse;
@@ -52,7 +56,11 @@ const GROUPS: &[Group] = &[
     entropy::GROUP,
     batch::GROUP,
     traps::GROUP,
+    debug::GROUP,
     vcpus::GROUP,
+    upcalls::GROUP,
+    events::GROUP,
+    time::GROUP,
     sched::GROUP,
     tls::GROUP,
     stats::GROUP,

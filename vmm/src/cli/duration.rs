@@ -4,6 +4,22 @@ use std::time::Duration;
 
 /// Parses a time-out: a whole number with one of the units ms, s, m and h.
 pub fn parse(text: &str) -> Result<Duration, String> {
+    let duration = parse_any(text)?;
+    if duration.is_zero() {
+        return Err("a guest needs some time; leave it out for no limit".to_string());
+    }
+    Ok(duration)
+}
+
+/// Parses a time that may be none: a whole number of seconds, or as [`parse`].
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => parse_any(text),
+    }
+}
+
+fn parse_any(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default();
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -27,9 +43,6 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         .and_then(|number| number.checked_mul(milliseconds))
         .map(Duration::from_millis)
         .ok_or("it is longer than any guest can run; leave it out")?;
-    if duration.is_zero() {
-        return Err("a guest needs some time; leave it out for no limit".to_string());
-    }
     Ok(duration)
 }
 
@@ -43,6 +56,14 @@ mod tests {
         assert_eq!(parse("5s"), Ok(Duration::from_secs(5)));
         assert_eq!(parse("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn seconds_need_no_unit() {
+        assert_eq!(parse_seconds("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(parse_seconds("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_seconds("250ms"), Ok(Duration::from_millis(250)));
+        assert!(parse_seconds("-1").is_err());
     }
 
     #[track_caller]

@@ -207,7 +207,7 @@ fn of_load(error: &LoadError) -> Status {
 
 fn of_vcpu(error: &VcpuError) -> Status {
     match error {
-        VcpuError::Kvm { .. } => Status::Internal,
+        VcpuError::Kvm { .. } | VcpuError::Timer { .. } => Status::Internal,
         VcpuError::Memory(error) => of_memory(error),
     }
 }

@@ -3,15 +3,28 @@
 use super::ConsoleError;
 use crate::sync::lock;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::fmt::Debug;
+use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How many bytes may wait. More are taken from the host's side when the guest has read some.
 pub const INPUT_CAPACITY: usize = 64 << 10;
 
+/// Who is told when there is something to read.
+pub trait InputListener: Debug + Send + Sync {
+    /// Whether it wants to be told: then bytes are taken from the host's side though nobody has
+    /// asked for them by a read.
+    fn is_listening(&self) -> bool;
+
+    /// Bytes have come, or the input has ended.
+    fn input_came(&self);
+}
+
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<u8>,
+    // The VM that reads now.
+    listener: Option<Weak<dyn InputListener>>,
     // The guest asked when nothing waited; until the next byte.
     wanted: bool,
     closed: bool,
@@ -25,12 +38,44 @@ pub struct InputBuffer {
     changed: Condvar,
 }
 
+impl State {
+    fn is_readable(&self) -> bool {
+        self.closed || !self.waiting.is_empty()
+    }
+
+    /// Whether the guest wants more than there is.
+    fn is_wanted(&self) -> bool {
+        let listener = self.listener.as_ref().and_then(Weak::upgrade);
+        self.wanted || !self.is_readable() && listener.is_some_and(|one| one.is_listening())
+    }
+}
+
 impl InputBuffer {
+    /// Has `listener` told of what comes from now on, in place of the one before.
+    pub fn set_listener(&self, listener: Weak<dyn InputListener>) {
+        lock(&self.state).listener = Some(listener);
+    }
+
+    /// The listener has begun to listen: whether there is something to read already.
+    pub fn listener_begins(&self) -> bool {
+        let is_readable = lock(&self.state).is_readable();
+        self.changed.notify_all();
+        is_readable
+    }
+
+    /// Tells the listener. Nothing is locked, so that it may do what it likes.
+    fn tell_listener(&self) {
+        let listener = lock(&self.state).listener.clone();
+        if let Some(listener) = listener.as_ref().and_then(Weak::upgrade) {
+            listener.input_came();
+        }
+    }
+
     /// Appends bytes, waiting while the buffer is full. `false`: the VM is being stopped.
     pub fn push(&self, bytes: &[u8]) -> bool {
         let mut rest = bytes;
-        let mut state = lock(&self.state);
         loop {
+            let mut state = lock(&self.state);
             if state.stopping {
                 return false;
             }
@@ -42,13 +87,15 @@ impl InputBuffer {
             state.wanted &= fits.is_empty();
             rest = remaining;
             self.changed.notify_all();
+            if room > 0 {
+                drop(state);
+                self.tell_listener();
+            } else if !rest.is_empty() {
+                let _woken = self.changed.wait(state);
+            }
             if rest.is_empty() {
                 return true;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -64,6 +111,8 @@ impl InputBuffer {
             state.waiting.push_back(byte);
             state.wanted = false;
             self.changed.notify_all();
+            drop(state);
+            self.tell_listener();
         }
         Some(room)
     }
@@ -72,7 +121,7 @@ impl InputBuffer {
     /// stopped.
     pub fn wait_until_wanted(&self) -> bool {
         let mut state = lock(&self.state);
-        while !state.wanted && !state.stopping {
+        while !state.is_wanted() && !state.stopping {
             state = self
                 .changed
                 .wait(state)
@@ -85,6 +134,7 @@ impl InputBuffer {
     pub fn close(&self) {
         lock(&self.state).closed = true;
         self.changed.notify_all();
+        self.tell_listener();
     }
 
     /// Ends every waiting read and push.

@@ -1,62 +1,101 @@
-//! Handlers of the `as` group: address spaces.
+//! Handlers of the `as` group: address spaces. What they do is in [`crate::space`].
 
-use super::CallContext;
 use super::repeat::Repeat;
+use super::{Action, CallContext};
+use crate::space::State;
+use pv_abi::mapping::{Mapping, Range};
 use pv_abi::{Errno, Gpa};
+use zerocopy::{FromBytes, IntoBytes};
 
-pub(super) fn as_create(_context: &mut CallContext<'_>) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+pub(super) fn as_create(context: &mut CallContext<'_>) -> Result<u32, Errno> {
+    let result = context.services.spaces.create();
+    check(context, result)
 }
 
-pub(super) fn as_destroy(_context: &mut CallContext<'_>, _space: u32) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+pub(super) fn as_destroy(context: &mut CallContext<'_>, space: u32) -> Result<u32, Errno> {
+    let result = context.services.spaces.destroy(space);
+    check(context, result.map(|()| 0))
 }
 
 pub(super) fn as_map(
-    _context: &mut CallContext<'_>,
-    _repeat: Repeat,
-    _space: u32,
-    _elements: Gpa,
+    context: &mut CallContext<'_>,
+    repeat: Repeat,
+    space: u32,
+    elements: Gpa,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    each::<Mapping>(context, repeat, elements, |state, element| {
+        state.map(space, element)
+    })
 }
 
 pub(super) fn as_unmap(
-    _context: &mut CallContext<'_>,
-    _repeat: Repeat,
-    _space: u32,
-    _elements: Gpa,
+    context: &mut CallContext<'_>,
+    repeat: Repeat,
+    space: u32,
+    elements: Gpa,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    each::<Range>(context, repeat, elements, |state, element| {
+        state.unmap(space, element)
+    })
 }
 
 pub(super) fn as_protect(
-    _context: &mut CallContext<'_>,
-    _repeat: Repeat,
-    _space: u32,
-    _elements: Gpa,
+    context: &mut CallContext<'_>,
+    repeat: Repeat,
+    space: u32,
+    elements: Gpa,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    each::<Mapping>(context, repeat, elements, |state, element| {
+        state.protect(space, element)
+    })
 }
 
 pub(super) fn as_query(
-    _context: &mut CallContext<'_>,
-    _space: u32,
-    _address: u64,
-    _out: Gpa,
+    context: &mut CallContext<'_>,
+    space: u32,
+    address: u64,
+    out: Gpa,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    let services = context.services;
+    let translation = services.spaces.query(space, address)?;
+    services.ram.write_struct(out, &translation)?;
+    Ok(0)
 }
 
-pub(super) fn as_switch(_context: &mut CallContext<'_>, _space: u32) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+pub(super) fn as_switch(context: &mut CallContext<'_>, space: u32) -> Result<u32, Errno> {
+    let roots = context.services.spaces.switch(context.vcpu, space)?;
+    context.action = Some(Action::SetRoots {
+        kernel: roots.kernel,
+        task: roots.task,
+    });
+    Ok(0)
 }
 
 pub(super) fn as_seal(
-    _context: &mut CallContext<'_>,
-    _repeat: Repeat,
-    _space: u32,
-    _elements: Gpa,
+    context: &mut CallContext<'_>,
+    repeat: Repeat,
+    space: u32,
+    elements: Gpa,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    each::<Range>(context, repeat, elements, |state, element| {
+        state.seal(space, element)
+    })
+}
+
+fn each<Element: FromBytes + IntoBytes>(
+    context: &mut CallContext<'_>,
+    repeat: Repeat,
+    elements: Gpa,
+    step: impl Fn(&mut State, &Element) -> Result<(), Errno>,
+) -> Result<u32, Errno> {
+    let result = context.services.spaces.each(repeat, elements, step);
+    check(context, result)
+}
+
+/// Ends the VM where a vCPU might do what its guest has forbidden.
+fn check(context: &mut CallContext<'_>, result: Result<u32, Errno>) -> Result<u32, Errno> {
+    if result == Err(Errno::EIO) {
+        context.action = Some(Action::Crash);
+    }
+    result
 }

@@ -1,61 +1,88 @@
 //! Handlers of the `event` group: ports.
 
 use super::CallContext;
-use pv_abi::Errno;
+use super::time::require;
+use crate::event::port::Source;
+use pv_abi::{Errno, Features};
 
 pub(super) fn event_alloc(
-    _context: &mut CallContext<'_>,
-    _vcpu: u32,
-    _priority: u32,
+    context: &mut CallContext<'_>,
+    vcpu: u32,
+    priority: u32,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    context.services.events.alloc(vcpu, priority)
 }
 
 pub(super) fn event_bind_timer(
-    _context: &mut CallContext<'_>,
-    _vcpu: u32,
-    _priority: u32,
+    context: &mut CallContext<'_>,
+    vcpu: u32,
+    priority: u32,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    require(context, Features::TIMERS)?;
+    let services = context.services;
+    services.events.bind_timer(&services.timers, vcpu, priority)
 }
 
 pub(super) fn event_bind_ipi(
-    _context: &mut CallContext<'_>,
-    _vcpu: u32,
-    _priority: u32,
+    context: &mut CallContext<'_>,
+    vcpu: u32,
+    priority: u32,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    context.services.events.bind_ipi(vcpu, priority)
 }
 
 pub(super) fn event_bind_vcpu(
-    _context: &mut CallContext<'_>,
-    _port: u32,
-    _vcpu: u32,
+    context: &mut CallContext<'_>,
+    port: u32,
+    vcpu: u32,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    let services = context.services;
+    let news = services.events.bind_vcpu(&services.timers, port, vcpu)?;
+    news.tell(&services.vcpus, Some(context.vcpu));
+    // Its next deadline may be that of the timer that it has now.
+    if vcpu != context.vcpu {
+        services.vcpus.wake(vcpu);
+    }
+    Ok(0)
 }
 
-pub(super) fn event_send(_context: &mut CallContext<'_>, _port: u32) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+pub(super) fn event_send(context: &mut CallContext<'_>, port: u32) -> Result<u32, Errno> {
+    let services = context.services;
+    let news = services.events.send(port)?;
+    news.tell(&services.vcpus, Some(context.vcpu));
+    Ok(news.pending.into())
 }
 
-pub(super) fn event_mask(_context: &mut CallContext<'_>, _port: u32) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+pub(super) fn event_mask(context: &mut CallContext<'_>, port: u32) -> Result<u32, Errno> {
+    context.services.events.mask(port)?;
+    Ok(0)
 }
 
-pub(super) fn event_unmask(_context: &mut CallContext<'_>, _port: u32) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+pub(super) fn event_unmask(context: &mut CallContext<'_>, port: u32) -> Result<u32, Errno> {
+    let services = context.services;
+    let news = services.events.unmask(port)?;
+    news.tell(&services.vcpus, Some(context.vcpu));
+    Ok(0)
 }
 
-pub(super) fn event_close(_context: &mut CallContext<'_>, _port: u32) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+pub(super) fn event_close(context: &mut CallContext<'_>, port: u32) -> Result<u32, Errno> {
+    let services = context.services;
+    services.events.close(&services.timers, port)?;
+    Ok(0)
 }
 
 pub(super) fn event_bind_source(
-    _context: &mut CallContext<'_>,
-    _source: u32,
-    _vcpu: u32,
-    _priority: u32,
+    context: &mut CallContext<'_>,
+    source: u32,
+    vcpu: u32,
+    priority: u32,
 ) -> Result<u32, Errno> {
-    Err(Errno::ENOSYS)
+    let services = context.services;
+    let source = Source::of(source).ok_or(Errno::EINVAL)?;
+    let port = services.events.bind_source(source, vcpu, priority)?;
+    // What comes from here on is told; what came before is told now.
+    if source == Source::Console && services.console.input().listener_begins() {
+        services.events.raise_source(&services.vcpus, source);
+    }
+    Ok(port)
 }

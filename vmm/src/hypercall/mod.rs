@@ -24,13 +24,16 @@ mod vcpu;
 
 use crate::carrier::Mode;
 use crate::console::Console;
+use crate::console::input::InputListener;
 use crate::event::Events;
+use crate::event::port::Source;
 use crate::grant::slots::Slots;
 use crate::grant::window::Window;
 use crate::grant::{Domain, Grants, Seat};
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::state::Monitor;
-use crate::space::AddressSpaces;
+use crate::space::shootdown::Shootdown;
+use crate::space::{AddressSpaces, SpacesConfig, TablePool};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use crate::vcpu::shared::Vcpus;
@@ -84,6 +87,10 @@ pub struct ServicesConfig<'a> {
     pub root: u64,
     /// Guest-physical address of the event page.
     pub event_page: u64,
+    /// The pages for the guest's page tables.
+    pub table_pool: TablePool,
+    /// How vCPUs are made to forget translations.
+    pub shootdown: Box<dyn Shootdown>,
     /// The console.
     pub console: Console,
     /// The features that are offered.
@@ -96,6 +103,8 @@ pub struct ServicesConfig<'a> {
     pub grant_window: Window,
     /// The memory slots of attached grants.
     pub grant_slots: Box<dyn Slots>,
+    /// The clock.
+    pub clock: Clock,
 }
 
 impl Services {
@@ -109,12 +118,15 @@ impl Services {
             config.event_page,
             &vcpu_pages,
         ));
-        let spaces = Arc::new(AddressSpaces::new(
-            Arc::clone(private),
-            Arc::clone(&config.ram),
-            config.mode,
-            config.root,
-        ));
+        let spaces = Arc::new(AddressSpaces::new(SpacesConfig {
+            memory: Arc::clone(private),
+            ram: Arc::clone(&config.ram),
+            mode: config.mode,
+            root: config.root,
+            vcpus: vcpu_pages.len() as u32,
+            pool: config.table_pool,
+            shootdown: config.shootdown,
+        }));
         let domain = Domain {
             ram: Arc::clone(&config.ram),
             spaces: Arc::clone(&spaces),
@@ -126,8 +138,8 @@ impl Services {
         Self {
             vcpus,
             events,
-            clock: Clock::default(),
-            timers: Timers::default(),
+            timers: Timers::new(config.clock.clone(), vcpu_pages.len() as u32),
+            clock: config.clock,
             spaces,
             grants: Grants::join(config.seat, domain),
             ram: config.ram,
@@ -137,6 +149,35 @@ impl Services {
             crash_report: Mutex::default(),
             trace_limit: debug::TraceLimit::default(),
         }
+    }
+}
+
+impl InputListener for Services {
+    fn is_listening(&self) -> bool {
+        self.events.is_bound(Source::Console)
+    }
+
+    fn input_came(&self) {
+        self.events.raise_source(&self.vcpus, Source::Console);
+    }
+}
+
+impl Services {
+    /// Reads a byte of the guest's memory by its virtual address, on the page tables at `root`.
+    pub fn read_virtual_byte(
+        &self,
+        private: &PrivateMemory,
+        root: u64,
+        address: u64,
+    ) -> Option<u8> {
+        let gpa = crate::paging::translate(private, root, address)?;
+        let mut byte = [0];
+        if gpa < self.ram.size() {
+            self.ram.read(Gpa(gpa), &mut byte).ok()?;
+        } else {
+            private.read(gpa, &mut byte).ok()?;
+        }
+        Some(byte[0])
     }
 }
 

@@ -144,8 +144,8 @@ fn wait(
             context.action = Some(Action::StopVcpu);
             return Ok(0);
         }
-        let until = services.timers.next_deadline(vcpu).unwrap_or(NEVER);
-        let until = until.min(deadline);
+        let next_timer = services.timers.next_deadline(vcpu);
+        let until = next_timer.unwrap_or(NEVER).min(deadline);
         let time = (until != NEVER).then(|| Duration::from_nanos(until.saturating_sub(now)));
         let state = |state| {
             shared.set_state(state);
@@ -159,6 +159,7 @@ fn wait(
             done(shared.is_kicked(), false).is_some()
                 || services.vcpus.stopping()
                 || shared.stop_requested()
+                || services.timers.next_deadline(vcpu) != next_timer
         });
         state(RUN_STATE_RUNNING);
         steal::update(context.monitor);

@@ -13,6 +13,17 @@ pub fn timestamp() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// The TSC, read after everything that comes before in the program, so that it goes on from what
+/// another processor has read before (Intel SDM vol. 2, RDTSC).
+#[inline]
+pub fn ordered_timestamp() -> u64 {
+    // SAFETY: neither instruction has a precondition on x86-64.
+    unsafe {
+        core::arch::x86_64::_mm_lfence();
+        core::arch::x86_64::_rdtsc()
+    }
+}
+
 /// Buckets for each power of two: the relative error of a quantile is at most 1/8.
 const SUB_BUCKETS: u64 = 8;
 /// Powers of two: what takes longer than 2^42 cycles, half an hour, goes into the last bucket.

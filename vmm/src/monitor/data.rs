@@ -7,6 +7,7 @@ use crate::ports;
 use pv_abi::trap::{TRAP_VECTORS, TrapState};
 use pv_abi::vcpu_page::VcpuPage;
 use std::mem::{offset_of, size_of};
+use std::sync::LazyLock;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// A frame that IRETQ pops (Intel SDM vol. 3A, 6.14.3).
@@ -217,13 +218,23 @@ pub const TSS_SELECTOR: u16 = 0x40;
 pub const STAR: u64 = (0x23 << 48) | ((KERNEL_CS as u64) << 32);
 
 /// RFLAGS of code that is entered afresh. At CPL 3 IF is set, because a software KVM may not
-/// keep it there; at CPL 0 it is clear, which spares KVM the question at each exit whether it
-/// could inject an interrupt (docs/decisions/0003-hot-path.md).
-pub const fn fresh_rflags(privilege: Privilege) -> u64 {
-    match privilege {
-        Privilege::Ring0 => 0x002,
-        Privilege::Ring3 => 0x202,
-    }
+/// keep it there. At CPL 0 with SVM it is clear, which spares KVM the question at each exit
+/// whether it could inject an interrupt (docs/decisions/0003-hot-path.md). With VMX it is set: a
+/// host's interrupt ends VMX non-root operation whatever IF is (Intel SDM vol. 3C, 25.2), but
+/// not in every implementation, and a guest that spins would keep the processor for ever.
+pub fn fresh_rflags(privilege: Privilege) -> u64 {
+    const IF: u64 = 1 << 9;
+    let interruptible = privilege == Privilege::Ring3 || host_has_vmx();
+    0x002 | if interruptible { IF } else { 0 }
+}
+
+/// Whether the CPU has VMX (Intel SDM vol. 2A, CPUID leaf 1).
+pub fn host_has_vmx() -> bool {
+    const VMX: u32 = 1 << 5;
+    // CPUID traps where this host is itself a guest.
+    static HAS_VMX: LazyLock<bool> =
+        LazyLock::new(|| core::arch::x86_64::__cpuid(1).ecx & VMX != 0);
+    *HAS_VMX
 }
 
 /// The selectors of the guest kernel's code and stack.

@@ -98,6 +98,11 @@ impl Monitor {
         Ok(())
     }
 
+    /// The private pages.
+    pub fn memory(&self) -> &PrivateMemory {
+        &self.memory
+    }
+
     /// Number of the vCPU.
     pub fn vcpu(&self) -> u32 {
         self.vcpu

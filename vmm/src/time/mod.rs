@@ -1,4 +1,7 @@
 //! Time: the guest's clock, and timers.
 
+pub mod alarm;
 pub mod clock;
+mod queue;
 pub mod timers;
+pub mod tsc;

@@ -87,7 +87,7 @@ extern "C" fn exit_immediately(_signal: libc::c_int) {
 }
 
 /// Makes the signal interrupt system calls, which one that is ignored would not do.
-fn install_handler() {
+pub fn install_handler() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
         // SAFETY: all zero is a valid sigaction, and the handler reads a thread-local word and

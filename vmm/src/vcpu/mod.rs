@@ -34,6 +34,7 @@ use run_page::RunPage;
 use shared::{StartAt, VcpuShared};
 use std::io;
 use std::mem::offset_of;
+use std::time::Duration;
 use thiserror::Error;
 use upcall::Delivery;
 
@@ -54,6 +55,17 @@ pub enum VcpuError {
     /// The monitor's pages could not be accessed.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// There is no timer for its thread.
+    #[error(
+        "cannot create a timer for vCPU {vcpu}: {source}; raise the limit of pending signals \
+         (ulimit -i)"
+    )]
+    Timer {
+        /// Number of the vCPU.
+        vcpu: u32,
+        /// What the kernel said.
+        source: io::Error,
+    },
 }
 
 /// Names the ioctl that failed.
@@ -109,6 +121,8 @@ pub struct Vcpu {
     monitor: Monitor,
     /// Where the hypercall page can be interrupted.
     sequence: Sequence,
+    /// Whether KVM runs on virtualization hardware.
+    hardware: bool,
     /// The page tables that every vCPU starts on.
     boot_root: u64,
     /// The page tables that the kernel runs on now.
@@ -129,6 +143,7 @@ impl Vcpu {
         monitor: Monitor,
         sequence: Sequence,
         root: u64,
+        hardware: bool,
     ) -> Self {
         // SAFETY: both go into the same struct, and `fd` is dropped with it.
         let page = unsafe { RunPage::new(&mut fd) };
@@ -141,6 +156,7 @@ impl Vcpu {
             mode,
             monitor,
             sequence,
+            hardware,
             boot_root: root,
             root,
             fresh: true,
@@ -157,12 +173,18 @@ impl Vcpu {
             return Ok(None);
         };
         shared.adopt_thread();
-        services.timers.attach(number);
+        let _timers = services
+            .timers
+            .attach(number)
+            .map_err(|source| VcpuError::Timer {
+                vcpu: number,
+                source,
+            })?;
         // SAFETY: the run page is mapped as long as `self.fd` lives, and the registration is
         // dropped when this function returns.
         let _registration = unsafe { shared.kicker.register(self.page.immediate_exit()) };
         loop {
-            let Some(start) = wait_for_start(services, shared) else {
+            let Some(start) = wait_for_start(services, shared, number) else {
                 return Ok(None);
             };
             self.start_at(start, services)?;
@@ -290,7 +312,7 @@ impl Vcpu {
         services.timers.run_due(self.monitor.vcpu(), services);
         if self.upcall_due(services)? {
             self.complete()?;
-            if self.deliver_upcall()? == Delivery::AtExit {
+            if self.deliver_upcall(services)? == Delivery::AtExit {
                 shared.note_attention();
             }
         }
@@ -463,16 +485,23 @@ impl Vcpu {
 }
 
 /// Waits until the vCPU is started; `None` when the VM ends.
-fn wait_for_start(services: &Services, shared: &VcpuShared) -> Option<StartAt> {
+fn wait_for_start(services: &Services, shared: &VcpuShared, number: u32) -> Option<StartAt> {
     loop {
+        // Timers run though nobody is there to be told: another vCPU may poll their ports.
+        services.timers.run_due(number, services);
+        let until = services.timers.next_deadline(number);
         if services.vcpus.stopping() {
             return None;
         }
         if let Some(start) = shared.take_start() {
             return Some(start);
         }
-        shared.park(None, || {
-            services.vcpus.stopping() || shared.state() != RUN_STATE_STOPPED
+        let time =
+            until.map(|until| Duration::from_nanos(until.saturating_sub(services.clock.now())));
+        shared.park(time, || {
+            services.vcpus.stopping()
+                || shared.state() != RUN_STATE_STOPPED
+                || services.timers.next_deadline(number) != until
         });
     }
 }

@@ -120,6 +120,13 @@ impl Vcpus {
         }
     }
 
+    /// Wakes a vCPU that waits inside a call, so that it looks again when to wake by itself.
+    pub fn wake(&self, vcpu: u32) {
+        if let Some(shared) = self.get(vcpu) {
+            shared.wake();
+        }
+    }
+
     /// Notes that a vCPU looks at ports until the guard is dropped.
     pub fn polling(&self, vcpu: u32) -> Polling<'_> {
         self.polling.fetch_or(1 << vcpu, Ordering::SeqCst);

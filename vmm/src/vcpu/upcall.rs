@@ -22,6 +22,10 @@ use pv_abi::address_space::LOWER_HALF_END;
 use pv_abi::trap::{TrapState, UPCALL_VECTOR};
 use pv_abi::vcpu_page::{TaskState, VcpuPage};
 use std::mem::{offset_of, size_of};
+use std::time::Duration;
+
+/// How soon it is tried again where it cannot be told whether KVM has a breakpoint for the guest.
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
 /// What became of an upcall that was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +64,7 @@ impl Vcpu {
     #[cold]
     pub(super) fn upcall_or_task(&mut self, services: &Services) -> Result<(), VcpuError> {
         self.complete()?;
-        if self.upcall_due(services)? && self.deliver_upcall()? == Delivery::Done {
+        if self.upcall_due(services)? && self.deliver_upcall(services)? == Delivery::Done {
             return Ok(());
         }
         let mut registers = self.general()?;
@@ -70,7 +74,7 @@ impl Vcpu {
 
     /// Delivers an upcall that is due.
     #[cold]
-    pub(super) fn deliver_upcall(&mut self) -> Result<Delivery, VcpuError> {
+    pub(super) fn deliver_upcall(&mut self, services: &Services) -> Result<Delivery, VcpuError> {
         let busy: u32 = self
             .monitor
             .read_page(offset_of!(VcpuPage, trap) + offset_of!(TrapState, busy))?;
@@ -80,7 +84,16 @@ impl Vcpu {
         let Some(handler) = self.monitor.upcall_handler()? else {
             return Ok(Delivery::ByGuest);
         };
+        // KVM forgets an exception that it was about to inject when registers are set. The guest's
+        // trap code looks for itself behind it.
+        if self.exception_waits()? {
+            return Ok(Delivery::ByGuest);
+        }
         let mut registers = self.general()?;
+        if self.breakpoint_may_wait(services, registers.rip) {
+            services.timers.look_again(self.monitor.vcpu(), LOOK_AGAIN);
+            return Ok(Delivery::AtExit);
+        }
         let who = match self.locate(&mut registers)? {
             Ok(who) => who,
             Err(delivery) => return Ok(delivery),
@@ -120,6 +133,26 @@ impl Vcpu {
         registers.rflags = fresh_rflags(self.mode.privilege);
         self.set_general(&registers)?;
         Ok(Delivery::Done)
+    }
+
+    /// Whether KVM has an exception for the guest.
+    fn exception_waits(&self) -> Result<bool, VcpuError> {
+        let events = self
+            .fd
+            .get_vcpu_events()
+            .map_err(ioctl("KVM_GET_VCPU_EVENTS"))?;
+        Ok(events.exception.injected != 0 || events.exception.pending != 0)
+    }
+
+    /// Whether a software KVM may have an INT3 for the guest, which it does not tell
+    /// (Linux, kvm_vcpu_ioctl_x86_get_vcpu_events): RIP is behind it already.
+    fn breakpoint_may_wait(&self, services: &Services, rip: u64) -> bool {
+        const INT3: u8 = 0xcc;
+        !self.hardware
+            && !self.monitor.contains(rip)
+            && rip.checked_sub(1).and_then(|before| {
+                services.read_virtual_byte(self.monitor.memory(), self.root, before)
+            }) == Some(INT3)
     }
 
     /// Finds out who was interrupted, and makes the registers those of whoever it was.

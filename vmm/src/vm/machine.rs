@@ -4,8 +4,10 @@
 use crate::grant::window::Window;
 use crate::layout::{MAX_VCPUS, MONITOR_STRIDE};
 use crate::memory::{MemoryError, PrivateMemory, Ram};
+use crate::monitor::data::host_has_vmx;
 use crate::monitor::state::Monitor;
 use crate::paging::{PageTables, tables_needed};
+use crate::space::{TablePool, table_pages};
 use crate::vcpu::{VcpuError, ioctl, registers};
 use kvm_bindings::{
     CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_enable_cap, kvm_userspace_memory_region,
@@ -83,6 +85,8 @@ pub struct Machine {
     pub event_page: u64,
     /// Where grants of other VMs are attached.
     pub grant_window: Window,
+    /// The pages for the guest's own page tables.
+    pub table_pool: TablePool,
     /// Whether this KVM runs on virtualization hardware; otherwise it is a software KVM.
     pub hardware: bool,
     /// Whether KVM_HC_MAP_GPA_RANGE exits to the VMM.
@@ -105,18 +109,21 @@ impl Machine {
                 most,
             });
         }
-        let vm = kvm.create_vm().map_err(ioctl("KVM_CREATE_VM"))?;
-        let vm = Arc::new(vm);
+        let vm = Arc::new(kvm.create_vm().map_err(ioctl("KVM_CREATE_VM"))?);
         let hypercall_exits = prepare_hypercalls(kvm, &vm);
 
         let ram = Ram::new(ram_size)?;
         let private = Arc::new(PrivateMemory::new(
             ram_size,
-            private_pages(ram_size, vcpus),
+            private_pages(ram_size, vcpus) + table_pages(ram_size),
         )?);
         let slots = [
             (0, ram_size, ram.host_address()),
-            (private.start(), private.size(), private.host_address()),
+            (
+                private.start(),
+                private.size() - PrivateMemory::SPARE_SIZE,
+                private.host_address(),
+            ),
         ];
         for (slot, (guest_phys_addr, memory_size, userspace_addr)) in (0..).zip(slots) {
             let region = kvm_userspace_memory_region {
@@ -150,6 +157,7 @@ impl Machine {
 
         let hypercall_page = private.allocate(1)?;
         let event_page = private.allocate(1)?;
+        let table_pool = TablePool::new(&private, table_pages(ram_size))?;
         let hardware = has_virtualization_hardware();
         // A software KVM lets CPL 3 see the host's CPUID whatever is set here, and asking for
         // the supported leaves takes as long there as the rest of the machine.
@@ -164,6 +172,7 @@ impl Machine {
             hypercall_page,
             event_page,
             grant_window,
+            table_pool,
             hardware,
             hypercall_exits,
             tsc_frequency: 0,
@@ -249,13 +258,11 @@ fn cpuid(kvm: &Kvm) -> Result<CpuId, MachineError> {
     Ok(cpuid)
 }
 
-/// Whether the CPU has VMX or SVM (Intel SDM vol. 2A, CPUID leaf 1; AMD APM vol. 3, leaf
-/// 8000_0001h).
+/// Whether the CPU has VMX or SVM (AMD APM vol. 3, CPUID leaf 8000_0001h).
 fn has_virtualization_hardware() -> bool {
     use core::arch::x86_64::__cpuid;
-    const VMX: u32 = 1 << 5;
     const SVM: u32 = 1 << 2;
-    __cpuid(1).ecx & VMX != 0
+    host_has_vmx()
         || (__cpuid(0x8000_0000).eax >= 0x8000_0001 && __cpuid(0x8000_0001).ecx & SVM != 0)
 }
 

@@ -8,6 +8,8 @@ pub mod stages;
 
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
+use crate::console::input::InputListener;
+use crate::event::port::Source;
 use crate::grant::Seat;
 use crate::grant::slots::KvmSlots;
 use crate::hypercall::page::HypercallPage;
@@ -15,16 +17,21 @@ use crate::hypercall::stats::CallStats;
 use crate::hypercall::{GuestReport, Services, ServicesConfig};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
+use crate::space::shootdown::KvmShootdown;
 use crate::sync::lock;
+use crate::time::clock::Clock;
+use crate::time::tsc;
 use crate::vcpu::shared::StartAt;
 use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
 use load::{Contents, LoadError};
 use machine::{Machine, MachineError};
 use probe::{HostModes, ModeError};
-use pv_abi::{Features, Gpa};
+use pv_abi::Features;
+use pv_abi::vcpu_page::VcpuPage;
 use stages::Stages;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem::offset_of;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, Builder};
 use thiserror::Error;
 
@@ -37,6 +44,15 @@ pub const FEATURES: Features = Features::BATCH
     .union(Features::DIRECT_RETURN)
     .union(Features::CONSOLE)
     .union(Features::CRASH_REPORT)
+    .union(Features::BLOCKING)
+    .union(Features::VCPUS)
+    .union(Features::TASKS)
+    .union(Features::DEBUG_REGISTERS)
+    .union(Features::DEFERRED)
+    .union(Features::ADDRESS_SPACES)
+    .union(Features::EVENTS)
+    .union(Features::CLOCK)
+    .union(Features::TIMERS)
     .union(Features::BALLOON)
     .union(Features::GRANTS);
 
@@ -122,6 +138,24 @@ impl VmControl {
         self.services.console.stop();
         self.services.vcpus.stop_all();
     }
+
+    /// Asks the guest to shut down; whether it has said that it wants to be asked.
+    pub fn request_shutdown(&self) -> bool {
+        let services = &self.services;
+        services
+            .events
+            .raise_source(&services.vcpus, Source::Shutdown)
+    }
+}
+
+impl InputListener for VmControl {
+    fn is_listening(&self) -> bool {
+        self.services.is_listening()
+    }
+
+    fn input_came(&self) {
+        self.services.input_came();
+    }
 }
 
 /// Checks all that can be known before there is a machine: that this image and this
@@ -156,9 +190,23 @@ impl Vm {
             guest: config.seat.guest,
             guests: config.seat.domains.count(),
         };
-        let start = load::load(&machine, &contents, mode, FEATURES)?;
+        let tsc_offset = tsc::align(&machine.vcpus, machine.hardware);
+        let clock = Clock::start(machine.tsc_frequency, tsc_offset);
+        // Only now is known whether there is a clock to offer.
+        let mut features = clock.features(FEATURES);
+        if !machine.hardware {
+            // A software KVM keeps them, and sets off no breakpoint.
+            features = features.missing_from(Features::DEBUG_REGISTERS);
+        }
+        image.check_host(config.memory, config.vcpus, features)?;
+        let start = load::load(&machine, &contents, mode, features)?;
         // The probe has run vCPU 0; the others are as they were made.
         machine.reset_system(0)?;
+        if let Some(page) = clock.page() {
+            for monitor in &machine.monitors {
+                monitor.write_page(offset_of!(VcpuPage, clock), &page)?;
+            }
+        }
         stages.done("load");
 
         let Machine {
@@ -170,27 +218,34 @@ impl Vm {
             root,
             event_page,
             grant_window,
+            hardware,
+            table_pool,
             tsc_frequency,
             ..
         } = machine;
+        let ram = Arc::new(ram);
+        let shootdown = KvmShootdown::new(Arc::clone(&vm), Arc::clone(&ram), Arc::clone(&private));
         let services = Services::new(ServicesConfig {
-            ram: Arc::new(ram),
+            ram,
             private: Arc::clone(&private),
             monitors: &monitors,
             root,
             event_page,
+            table_pool,
+            shootdown: Box::new(shootdown),
             console,
-            features: FEATURES,
+            features,
             mode,
             seat: config.seat.clone(),
             grant_window,
             grant_slots: Box::new(KvmSlots::new(Arc::clone(&vm))),
+            clock,
         });
         let sequence = HypercallPage::new(mode).sequence();
         let mut running = Vec::with_capacity(vcpus.len());
         for (fd, monitor) in vcpus.into_iter().zip(monitors) {
             registers::set_syscall(&fd, monitor.syscall_entry(mode.carrier))?;
-            running.push(Vcpu::new(fd, mode, monitor, sequence, root));
+            running.push(Vcpu::new(fd, mode, monitor, sequence, root, hardware));
         }
         services.vcpus.start(
             0,
@@ -200,13 +255,16 @@ impl Vm {
                 argument: start.start_info,
             },
         );
+        let control = Arc::new(VmControl { services });
+        let listener: Weak<VmControl> = Arc::downgrade(&control);
+        control.services.console.input().set_listener(listener);
         stages.done("vcpu");
 
         Ok(Self {
             mode,
             tsc_frequency,
             vcpus: running,
-            control: Arc::new(VmControl { services }),
+            control,
             private,
             root,
             _vm: vm,
@@ -286,14 +344,9 @@ impl Vm {
     }
 
     fn read_virtual_byte(&self, address: u64) -> Option<u8> {
-        let gpa = crate::paging::translate(&self.private, self.root, address)?;
-        let mut byte = [0];
-        if gpa < self.control.services.ram.size() {
-            self.control.services.ram.read(Gpa(gpa), &mut byte).ok()?;
-        } else {
-            self.private.read(gpa, &mut byte).ok()?;
-        }
-        Some(byte[0])
+        self.control
+            .services
+            .read_virtual_byte(&self.private, self.root, address)
     }
 
     /// What the guest said last about a crash.

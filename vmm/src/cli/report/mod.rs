@@ -9,7 +9,7 @@ use super::run::group::Outcome;
 use super::run::{GuestRequest, Request, Run};
 use memory::MemoryUse;
 use paravane::carrier::Mode;
-use paravane::hypercall::stats::CallSummary;
+use paravane::hypercall::stats::{CallSummary, Histogram};
 use paravane::vm::stages::Stage;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -70,6 +70,20 @@ struct RunReport {
     unknown_calls: u64,
     batched_calls: u64,
     console_written_bytes: u64,
+    timers: TimerReport,
+}
+
+/// By how much timers were late: from a deadline until its port was raised.
+#[derive(Debug, Serialize)]
+struct TimerReport {
+    /// How often a timer was due.
+    count: u64,
+    /// Median, at most an eighth too high.
+    late_p50_ns: u64,
+    /// 99th percentile, likewise.
+    late_p99_ns: u64,
+    /// The latest.
+    late_max_ns: u64,
 }
 
 impl<'run> Report<'run> {
@@ -136,6 +150,18 @@ impl RunReport {
             unknown_calls: stats.unknown,
             batched_calls: stats.batched,
             console_written_bytes: finished.console_written,
+            timers: TimerReport::new(&vm.control().services.timers.lateness()),
+        }
+    }
+}
+
+impl TimerReport {
+    fn new(lateness: &Histogram) -> Self {
+        Self {
+            count: lateness.count(),
+            late_p50_ns: lateness.quantile(0.5),
+            late_p99_ns: lateness.quantile(0.99),
+            late_max_ns: lateness.max(),
         }
     }
 }

@@ -120,6 +120,22 @@ impl Group {
         self.members.iter().all(|member| member.session.is_none())
     }
 
+    /// Whether a guest has not ended.
+    pub fn runs(&self, guest: u32) -> bool {
+        let member = self.members.get(guest as usize);
+        member.is_some_and(|member| member.session.is_some())
+    }
+
+    /// Asks the guests to shut down: those that have said that they want to be asked.
+    pub fn request_shutdown(&self) -> Vec<u32> {
+        let members = (0..).zip(&self.members);
+        let asked = members.filter(|(_, member)| {
+            let session = member.session.as_ref();
+            session.is_some_and(Session::request_shutdown)
+        });
+        asked.map(|(guest, _)| guest).collect()
+    }
+
     /// The input of the first guest's console.
     pub fn input(&self) -> Arc<InputBuffer> {
         Arc::clone(&self.input)

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use supervisor::Limits;
 use tokio::sync::mpsc;
 
 /// What is to be run, and how.
@@ -70,6 +71,9 @@ pub struct RunArgs {
     /// How long the guest may run, as in 5s or 500ms
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     timeout: Option<Duration>,
+    /// How long the guest may take to shut down after SIGTERM, if it wants to be asked
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = duration::parse_seconds)]
+    grace: Duration,
     /// Write a report about the run to this file, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -149,6 +153,7 @@ pub struct Request {
     /// The guests; at least one.
     pub guests: Vec<GuestRequest>,
     timeout: Option<Duration>,
+    grace: Duration,
     quiet: bool,
     kvm: PathBuf,
 }
@@ -207,6 +212,7 @@ impl Request {
         Self {
             guests,
             timeout: args.timeout,
+            grace: args.grace,
             quiet: args.quiet,
             kvm: args.kvm.device,
         }
@@ -237,6 +243,10 @@ fn execute(request: &Request, stages: Stages) -> Result<Vec<Outcome>, Failure> {
     let mut group = Group::start(&request.guests, &request.kvm, stages, &sender, on_built)?;
     // Those that are left belong to the threads.
     drop(sender);
-    supervisor::supervise(&mut group, events, stdin, deadline)?;
+    let limits = Limits {
+        deadline,
+        grace: request.grace,
+    };
+    supervisor::supervise(&mut group, events, stdin, limits)?;
     Ok(group.into_outcomes())
 }

@@ -18,7 +18,7 @@ use paravane::vm::{self, Vm, VmConfig, VmControl, host};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -127,13 +127,16 @@ struct Shared {
 
 impl Shared {
     fn set_control(&self, control: Arc<VmControl>) {
-        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
+        *self.control() = Some(control);
+    }
+
+    fn control(&self) -> MutexGuard<'_, Option<Arc<VmControl>>> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(control) = control.as_ref() {
+        if let Some(control) = self.control().as_ref() {
             control.stop();
         }
     }
@@ -168,6 +171,12 @@ impl Session {
     /// The input of the VM's console, whichever boot it is.
     pub fn input(&self) -> Arc<InputBuffer> {
         Arc::clone(&self.shared.input)
+    }
+
+    /// Asks the guest to shut down; whether it has said that it wants to be asked.
+    pub fn request_shutdown(&self) -> bool {
+        let control = self.shared.control();
+        control.as_ref().is_some_and(|one| one.request_shutdown())
     }
 
     /// Waits until the VM has ended, for at most this long; whether it has.

@@ -15,12 +15,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Sleep, sleep, sleep_until};
 
 /// What ended guests from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,21 +78,30 @@ impl StopCause {
     }
 }
 
+/// How long guests may take for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// When the time-out ends them.
+    pub deadline: Option<Instant>,
+    /// How long they may take to shut down when they were asked to.
+    pub grace: Duration,
+}
+
 /// Waits until all guests have ended, or stops them when something says so, and concludes about
 /// each.
 ///
-/// `deadline` is the time-out's. The first guest's input comes from `stdin`, this process's.
+/// The first guest's input comes from `stdin`, this process's.
 pub fn supervise(
     group: &mut Group,
     events: UnboundedReceiver<Event>,
     stdin: Source,
-    deadline: Option<Instant>,
+    limits: Limits,
 ) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| cannot_wait(&error))?;
-    let Some(cause) = runtime.block_on(wait(group, events, stdin, deadline))? else {
+    let Some(cause) = runtime.block_on(wait(group, events, stdin, limits))? else {
         return Ok(());
     };
     group.stop()?;
@@ -111,47 +120,94 @@ fn cannot_wait(error: &io::Error) -> Failure {
     Failure::internal(format!("cannot wait for signals: {error}"))
 }
 
-/// Waits until all guests have ended, and concludes about each when it does; or until something
-/// is to end those that are left.
+/// Waits until all guests have ended, or until something is to end those that are left.
 async fn wait(
     group: &mut Group,
-    mut events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<Event>,
     stdin: Source,
-    deadline: Option<Instant>,
+    limits: Limits,
 ) -> Result<Option<StopCause>, Failure> {
     let escape_key = Arc::new(Notify::new());
     // Before the terminal is in raw mode, so that no signal can leave it so.
     let mut causes = Causes {
         signals: Signals::new().map_err(|error| cannot_wait(&error))?,
         escape_key: Arc::clone(&escape_key),
-        timeout: deadline.map(|deadline| Box::pin(sleep_until(deadline.into()))),
+        timeout: limits
+            .deadline
+            .map(|deadline| Box::pin(sleep_until(deadline.into()))),
     };
-    let mut built = 0;
-    let mut _keyboard = None;
-    while !group.has_ended() {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            cause = causes.next() => return Ok(Some(cause)),
-        };
-        match event {
-            Some(Event::Built(_)) => {
-                built += 1;
-                // There is nothing to type for if a VM cannot be built.
-                if built == group.len() {
-                    let escape_key = Arc::clone(&escape_key);
-                    _keyboard = Some(Keyboard::attach(group.input(), stdin, escape_key)?);
-                }
-            }
-            Some(Event::Ended(guest)) => {
-                if group.conclude(guest, None) == Some(Kind::Error) {
-                    return Ok(Some(StopCause::Abandoned));
-                }
-            }
-            // Every thread says that it ends.
-            None => break,
-        }
+    let mut watch = Watch {
+        group,
+        events,
+        built: 0,
+        stdin,
+        escape_key,
+        keyboard: None,
+    };
+    let cause = tokio::select! {
+        cause = watch.until(Group::has_ended) => return cause,
+        cause = causes.next() => cause,
+    };
+    if cause != StopCause::Terminate {
+        return Ok(Some(cause));
     }
-    Ok(None)
+    let asked = watch.group.request_shutdown();
+    let have_ended = |group: &Group| asked.iter().all(|&guest| !group.runs(guest));
+    let ended = tokio::select! {
+        ended = watch.until(have_ended) => ended?,
+        // Also another SIGTERM, of somebody who will not wait.
+        cause = causes.next() => Some(cause),
+        () = sleep(limits.grace) => Some(cause),
+    };
+    // Those that could not be asked are stopped.
+    let rest = (!watch.group.has_ended()).then_some(cause);
+    Ok(ended.or(rest))
+}
+
+/// What is known of the guests, and the keyboard of the first one.
+struct Watch<'group> {
+    group: &'group mut Group,
+    events: UnboundedReceiver<Event>,
+    built: usize,
+    stdin: Source,
+    escape_key: Arc<Notify>,
+    keyboard: Option<Keyboard>,
+}
+
+impl Watch<'_> {
+    /// Concludes about each guest that ends, until `done` says so. `Some` when a guest could not
+    /// be run, so that the others are not to go on.
+    async fn until(&mut self, done: impl Fn(&Group) -> bool) -> Result<Option<StopCause>, Failure> {
+        while !done(self.group) {
+            match self.events.recv().await {
+                Some(Event::Built(_)) => {
+                    self.built += 1;
+                    // There is nothing to type for if a VM cannot be built.
+                    if self.built == self.group.len() {
+                        self.attach_keyboard()?;
+                    }
+                }
+                Some(Event::Ended(guest)) => {
+                    if self.group.conclude(guest, None) == Some(Kind::Error) {
+                        return Ok(Some(StopCause::Abandoned));
+                    }
+                }
+                // Every thread says that it ends.
+                None => break,
+            }
+        }
+        Ok(None)
+    }
+
+    fn attach_keyboard(&mut self) -> Result<(), Failure> {
+        let escape_key = Arc::clone(&self.escape_key);
+        self.keyboard = Some(Keyboard::attach(
+            self.group.input(),
+            self.stdin,
+            escape_key,
+        )?);
+        Ok(())
+    }
 }
 
 /// What may end a VM from outside.

@@ -15,10 +15,13 @@ use crate::memory::balloon::while_the_host_has_no_memory;
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
 use crate::monitor::state::Monitor;
-use crate::paging::{PageTables, translate};
+use crate::paging::{Access, Mapping, Owner, PageTables, translate};
+use crate::space::TablePool;
+use crate::space::shootdown::Shootdown;
 use crate::sync::lock;
+use crate::time::clock::Clock;
 use crate::vm::FEATURES;
-use pv_abi::address_space::PAGE_SIZE;
+use pv_abi::address_space::{LINEAR_MAP_BASE, PAGE_SIZE};
 use pv_abi::calls::{CallSpec, number};
 use pv_abi::convention::{ARGUMENTS, MAX_RESULT};
 use pv_abi::crash::{CRASH_TRAP, CrashReport};
@@ -28,8 +31,9 @@ use pv_abi::start_info::{RIGHT_READ, RIGHT_WRITE};
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
 use pv_abi::{CallWord, Errno, Gpa};
+use std::io;
 use std::mem::{offset_of, size_of};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub(super) const RAM_SIZE: u64 = 256 << 10;
@@ -72,7 +76,22 @@ pub(super) const RANGE_PAGES: [u64; RANGE_COUNT as usize] = [0x3_4000, 0x3_6000]
 const VCPUS: u32 = 3;
 /// The vCPU that calls: not the first, so that a confusion of vCPUs shows.
 const CALLER: u32 = 1;
-const PRIVATE_PAGES: u64 = 25;
+const PRIVATE_PAGES: u64 = 28;
+const TABLE_PAGES: u64 = 16;
+
+/// There is no vCPU that could remember a translation.
+#[derive(Debug)]
+struct NoVcpus;
+
+impl Shootdown for NoVcpus {
+    fn range(&mut self, _gpas: std::ops::Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn everything(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Every mode that there is.
 pub(super) fn modes() -> Vec<Mode> {
@@ -194,16 +213,26 @@ impl World {
 
     /// The only guest of its process.
     pub fn in_mode(mode: Mode) -> Self {
-        Self::build(mode, Output::memory(OUTPUT_LIMIT), Seat::alone())
+        let output = Output::memory(OUTPUT_LIMIT);
+        Self::build(mode, output, TABLE_PAGES, Seat::alone())
     }
 
     pub fn with_output(output: Output) -> Self {
+        Self::with_peer(output, TABLE_PAGES)
+    }
+
+    /// A world in which page tables may have so many pages.
+    pub fn with_table_pages(pages: u64) -> Self {
+        Self::with_peer(Output::memory(OUTPUT_LIMIT), pages)
+    }
+
+    fn with_peer(output: Output, table_pages: u64) -> Self {
         let domains = Arc::new(Domains::new(3));
         let seat = |guest| Seat {
             domains: Arc::clone(&domains),
             guest,
         };
-        let mut world = Self::build(modes()[0], output, seat(0));
+        let mut world = Self::build(modes()[0], output, table_pages, seat(0));
         world.others.push(Self::in_seat(seat(PEER)));
         world.furnish_grants();
         world
@@ -211,11 +240,13 @@ impl World {
 
     /// One of several guests of a process.
     pub fn in_seat(seat: Seat) -> Self {
-        Self::build(modes()[0], Output::memory(OUTPUT_LIMIT), seat)
+        let output = Output::memory(OUTPUT_LIMIT);
+        Self::build(modes()[0], output, TABLE_PAGES, seat)
     }
 
-    fn build(mode: Mode, output: Output, seat: Seat) -> Self {
-        let private = Arc::new(PrivateMemory::new(RAM_SIZE, PRIVATE_PAGES).unwrap());
+    fn build(mode: Mode, output: Output, table_pages: u64, seat: Seat) -> Self {
+        let pages = PRIVATE_PAGES + table_pages;
+        let private = Arc::new(PrivateMemory::new(RAM_SIZE, pages).unwrap());
         let mut tables = PageTables::new(&private).unwrap();
         let root = tables.root();
         let code = Monitor::install_code(&private).unwrap();
@@ -229,7 +260,16 @@ impl World {
             monitor.initialize_vcpu_page(None, 0).unwrap();
             monitors.push(monitor);
         }
+        let linear = Mapping {
+            address: LINEAR_MAP_BASE,
+            gpa: 0,
+            size: RAM_SIZE,
+            access: Access::ReadWrite,
+            owner: Owner::User,
+        };
+        tables.map(linear).unwrap();
         let event_page = private.allocate(1).unwrap();
+        let table_pool = TablePool::new(&private, table_pages).unwrap();
         let input = Arc::<InputBuffer>::default();
         input.push(TYPED);
         let slots = Arc::<RecordedSlots>::default();
@@ -241,12 +281,15 @@ impl World {
                 monitors: &monitors,
                 root,
                 event_page,
+                table_pool,
+                shootdown: Box::new(NoVcpus),
                 console: Console::with_input(output, Arc::clone(&input)),
                 features: FEATURES,
                 mode,
                 seat,
                 grant_window: Window::behind(private.start() + private.size()),
                 grant_slots: Box::new(Arc::clone(&slots)),
+                clock: Clock::start(1_000_000_000, 0),
             })),
             stats: CallStats::default(),
             input,
@@ -260,6 +303,8 @@ impl World {
             private,
             root,
         };
+        let listener: Weak<Services> = Arc::downgrade(&world.services);
+        world.input.set_listener(listener);
         world.furnish();
         world
     }

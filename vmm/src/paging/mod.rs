@@ -2,17 +2,19 @@
 //!
 //! Intel SDM vol. 3A, 4.5 (4-level paging).
 
+mod entry;
+mod table;
+mod walk;
+
+pub use entry::Entry;
+pub use table::Table;
+pub use walk::{Piece, Walk};
+
 use crate::memory::{MemoryError, PrivateMemory};
 use pv_abi::address_space::PAGE_SIZE;
 
-const PRESENT: u64 = 1 << 0;
-const WRITABLE: u64 = 1 << 1;
-const USER: u64 = 1 << 2;
-const ACCESSED: u64 = 1 << 5;
-const DIRTY: u64 = 1 << 6;
-const LARGE: u64 = 1 << 7;
-const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// How many entries a table has.
+pub const SLOTS: u64 = 512;
 
 /// Size of a 2 MiB page.
 pub const LARGE_PAGE_SIZE: u64 = 2 << 20;
@@ -88,17 +90,6 @@ impl<'memory> PageTables<'memory> {
 
     /// Maps a range, by 2 MiB pages where address, guest-physical address and size allow.
     pub fn map(&mut self, mapping: Mapping) -> Result<(), MemoryError> {
-        let leaf = PRESENT
-            | ACCESSED
-            | match mapping.access {
-                Access::Read => NO_EXECUTE,
-                Access::ReadWrite => NO_EXECUTE | WRITABLE | DIRTY,
-                Access::ReadExecute => 0,
-            }
-            | match mapping.owner {
-                Owner::Supervisor => 0,
-                Owner::User => USER,
-            };
         let mut done = 0;
         while done < mapping.size {
             let address = mapping.address + done;
@@ -106,66 +97,60 @@ impl<'memory> PageTables<'memory> {
             let large = (address | gpa).is_multiple_of(LARGE_PAGE_SIZE)
                 && mapping.size - done >= LARGE_PAGE_SIZE;
             if large {
-                let directory = self.table(address, 2)?;
-                self.set(directory, index(address, 1), gpa | leaf | LARGE)?;
+                let directory = self.table(address, 1)?;
+                let entry = Entry::large_page(gpa, mapping.access, mapping.owner);
+                Table::at(self.memory, directory)?.set(index(address, 1), entry);
                 done += LARGE_PAGE_SIZE;
             } else {
-                let table = self.table(address, 1)?;
-                self.set(table, index(address, 0), gpa | leaf)?;
+                let table = self.table(address, 0)?;
+                let entry = Entry::page(gpa, mapping.access, mapping.owner);
+                Table::at(self.memory, table)?.set(index(address, 0), entry);
                 done += PAGE_SIZE;
             }
         }
         Ok(())
     }
 
-    /// The table of `level` (1: page table, 2: page directory) that covers `address`.
+    /// The table of `level` (0: page table, 1: page directory) that covers `address`.
     fn table(&mut self, address: u64, level: u32) -> Result<u64, MemoryError> {
-        let key = address >> (12 + 9 * level) << 2 | u64::from(level);
+        let key = address / coverage(level + 1) << 2 | u64::from(level);
         if let Some((cached_key, table)) = self.cached
             && cached_key == key
         {
             return Ok(table);
         }
         let mut table = self.root;
-        for depth in (level..4).rev() {
+        for depth in (level + 1..4).rev() {
             let slot = index(address, depth);
-            let entry: u64 = self.memory.read_struct(table + slot * 8)?;
-            table = if entry & PRESENT != 0 {
-                entry & ADDRESS
+            let entries = Table::at(self.memory, table)?;
+            let entry = entries.get(slot);
+            table = if entry.is_present() {
+                entry.gpa()
             } else {
                 let new = self.memory.allocate(1)?;
-                // Rights are decided by the leaves.
-                self.set(table, slot, new | PRESENT | ACCESSED | WRITABLE | USER)?;
+                entries.set(slot, Entry::table(new));
                 new
             };
         }
         self.cached = Some((key, table));
         Ok(table)
     }
-
-    fn set(&self, table: u64, slot: u64, entry: u64) -> Result<(), MemoryError> {
-        self.memory.write_struct(table + slot * 8, &entry)
-    }
 }
 
-fn index(address: u64, level: u32) -> u64 {
-    address >> (12 + 9 * level) & 0x1ff
+/// The slot of an address in a table of a level.
+pub fn index(address: u64, level: u32) -> u64 {
+    address >> (12 + 9 * level) & (SLOTS - 1)
+}
+
+/// How many bytes an entry of a table of a level decides about.
+pub const fn coverage(level: u32) -> u64 {
+    PAGE_SIZE << (9 * level)
 }
 
 /// Follows the tables from `root` as the MMU would; `None` where nothing is mapped.
 pub fn translate(memory: &PrivateMemory, root: u64, address: u64) -> Option<u64> {
-    let mut table = root;
-    for level in (0..4).rev() {
-        let entry: u64 = memory.read_struct(table + index(address, level) * 8).ok()?;
-        if entry & PRESENT == 0 {
-            return None;
-        }
-        if level == 1 && entry & LARGE != 0 {
-            return Some((entry & ADDRESS & !(LARGE_PAGE_SIZE - 1)) | (address % LARGE_PAGE_SIZE));
-        }
-        table = entry & ADDRESS;
-    }
-    Some(table | (address % PAGE_SIZE))
+    let last = address.checked_add(1)?;
+    Walk::new(memory, root, address..last).next()?.gpa()
 }
 
 /// How many table pages an address space needs at most for `ranges` separate ranges of
@@ -179,6 +164,7 @@ pub const fn tables_needed(ranges: u64, size: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use pv_abi::address_space::LOWER_HALF_END;
 
     fn map_one(mapping: Mapping) -> (PrivateMemory, u64) {
         let memory = PrivateMemory::new(1 << 32, 64).unwrap();
@@ -188,16 +174,10 @@ mod tests {
         (memory, root)
     }
 
-    fn entry(memory: &PrivateMemory, root: u64, address: u64, levels: u32) -> u64 {
-        let mut table = root;
-        let mut entry = 0;
-        for level in (4 - levels..4).rev() {
-            entry = memory
-                .read_struct(table + index(address, level) * 8)
-                .unwrap();
-            table = entry & ADDRESS;
-        }
-        entry
+    fn piece(memory: &PrivateMemory, root: u64, address: u64) -> Piece {
+        Walk::new(memory, root, address..address + PAGE_SIZE)
+            .next()
+            .unwrap()
     }
 
     #[test]
@@ -210,30 +190,19 @@ mod tests {
             access: Access::ReadWrite,
             owner: Owner::User,
         });
-        let large = entry(&memory, root, address, 3);
+        let large = piece(&memory, root, address);
         assert_eq!(
-            large & (LARGE | WRITABLE | USER | NO_EXECUTE),
-            LARGE | WRITABLE | USER | NO_EXECUTE
+            (large.level, large.entry),
+            (1, Entry::large_page(0, Access::ReadWrite, Owner::User))
         );
-        let small = entry(&memory, root, address + LARGE_PAGE_SIZE, 4);
-        assert_eq!(small & ADDRESS, LARGE_PAGE_SIZE);
-    }
-
-    #[test]
-    fn no_access_is_writable_and_executable() {
-        for access in [Access::Read, Access::ReadWrite, Access::ReadExecute] {
-            let address = 0x40_0000;
-            let (memory, root) = map_one(Mapping {
-                address,
-                gpa: 0x40_0000,
-                size: PAGE_SIZE,
-                access,
-                owner: Owner::Supervisor,
-            });
-            let leaf = entry(&memory, root, address, 4);
-            assert!(leaf & WRITABLE == 0 || leaf & NO_EXECUTE != 0);
-            assert_eq!(leaf & USER, 0);
-        }
+        let small = piece(&memory, root, address + LARGE_PAGE_SIZE);
+        assert_eq!(
+            (small.level, small.entry),
+            (
+                0,
+                Entry::page(LARGE_PAGE_SIZE, Access::ReadWrite, Owner::User)
+            )
+        );
     }
 
     proptest! {
@@ -255,6 +224,39 @@ mod tests {
             let translated = translate(&memory, root, mapping.address + probe);
             let expected = (probe < mapping.size).then_some(mapping.gpa + probe);
             prop_assert_eq!(translated, expected);
+        }
+
+        #[test]
+        fn the_pieces_of_a_range_are_all_of_it(
+            page in 16u64..0x7_ffff_ffff,
+            gpa_page in 0u64..0xffff,
+            pages in 1u64..1200,
+            before in 0u64..1200,
+            size in 1u64..2400,
+        ) {
+            let mapping = Mapping {
+                address: page * PAGE_SIZE,
+                gpa: gpa_page * PAGE_SIZE,
+                size: pages * PAGE_SIZE,
+                access: Access::Read,
+                owner: Owner::User,
+            };
+            let (memory, root) = map_one(mapping);
+            let start = mapping.address.saturating_sub(before * PAGE_SIZE);
+            let end = (start + size * PAGE_SIZE).min(LOWER_HALF_END);
+            let mut next = start;
+            for piece in Walk::new(&memory, root, start..end) {
+                prop_assert_eq!(piece.address, next);
+                prop_assert!(piece.size > 0);
+                next += piece.size;
+                for address in [piece.address, next - 1] {
+                    prop_assert_eq!(
+                        piece.gpa().map(|gpa| gpa + address - piece.address),
+                        translate(&memory, root, address)
+                    );
+                }
+            }
+            prop_assert_eq!(next, end);
         }
     }
 }

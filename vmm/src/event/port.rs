@@ -1,0 +1,256 @@
+//! What the VMM knows of a port: one word, so that raising takes no lock.
+//!
+//! The word says what raises the port and which vCPU it belongs to, and counts the threads that
+//! are in the middle of raising it. A port that is closed is nobody's first, and then waits for
+//! those threads; so what they do to the port is done when it is closed, and none comes later.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use zerocopy::FromZeros;
+
+/// What raises a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: the port is free.
+    Free,
+    /// The guest, by `event_send`, and whatever else it gives the port to.
+    Alloc,
+    /// The guest, by `event_send`; the port stays with its vCPU.
+    Ipi,
+    /// Its timer.
+    Timer,
+    /// The VMM.
+    Source(Source),
+}
+
+/// What the VMM can tell of: `EVENT_SOURCE_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Bytes can be read from the console, or its input has ended.
+    Console,
+    /// Somebody asks the guest to shut down.
+    Shutdown,
+    /// Another guest has granted memory to this one, or taken a grant back.
+    Grant,
+}
+
+impl Source {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Console, Self::Shutdown, Self::Grant];
+
+    /// The source of an `EVENT_SOURCE_*`.
+    pub fn of(number: u32) -> Option<Self> {
+        use pv_abi::event::{EVENT_SOURCE_CONSOLE, EVENT_SOURCE_GRANT, EVENT_SOURCE_SHUTDOWN};
+        match number {
+            EVENT_SOURCE_CONSOLE => Some(Self::Console),
+            EVENT_SOURCE_SHUTDOWN => Some(Self::Shutdown),
+            EVENT_SOURCE_GRANT => Some(Self::Grant),
+            _ => None,
+        }
+    }
+}
+
+impl Kind {
+    const fn to_bits(self) -> u64 {
+        match self {
+            Self::Free => 0,
+            Self::Alloc => 1,
+            Self::Ipi => 2,
+            Self::Timer => 3,
+            Self::Source(Source::Console) => 4,
+            Self::Source(Source::Shutdown) => 5,
+            Self::Source(Source::Grant) => 6,
+        }
+    }
+
+    const fn of_bits(bits: u64) -> Self {
+        match bits {
+            1 => Self::Alloc,
+            2 => Self::Ipi,
+            3 => Self::Timer,
+            4 => Self::Source(Source::Console),
+            5 => Self::Source(Source::Shutdown),
+            6 => Self::Source(Source::Grant),
+            _ => Self::Free,
+        }
+    }
+
+    /// Whether `event_send` raises it.
+    pub fn is_sent(self) -> bool {
+        matches!(self, Self::Alloc | Self::Ipi)
+    }
+}
+
+/// The word. A model checker has its own; every operation is sequentially consistent.
+pub trait StateWord {
+    /// Reads it.
+    fn load(&self) -> u64;
+    /// Replaces `old` by `new`; the value that was there instead, if it was another.
+    fn compare_exchange(&self, old: u64, new: u64) -> Result<u64, u64>;
+    /// Subtracts.
+    fn fetch_sub(&self, value: u64) -> u64;
+}
+
+impl StateWord for AtomicU64 {
+    #[inline]
+    fn load(&self) -> u64 {
+        self.load(Ordering::SeqCst)
+    }
+
+    #[inline]
+    fn compare_exchange(&self, old: u64, new: u64) -> Result<u64, u64> {
+        self.compare_exchange_weak(old, new, Ordering::SeqCst, Ordering::SeqCst)
+    }
+
+    #[inline]
+    fn fetch_sub(&self, value: u64) -> u64 {
+        self.fetch_sub(value, Ordering::SeqCst)
+    }
+}
+
+/// Bits 15:0: threads that hold the port. 31:16: the vCPU. 39:32: the kind.
+const HOLDERS: u64 = 0xffff;
+const VCPU_SHIFT: u32 = 16;
+const KIND_SHIFT: u32 = 32;
+
+/// A port.
+#[derive(Debug, Default, FromZeros)]
+#[repr(transparent)]
+pub struct Port<W: StateWord = AtomicU64>(W);
+
+/// Keeps a port from being closed, until it is dropped.
+#[derive(Debug)]
+pub struct Hold<'a, W: StateWord = AtomicU64> {
+    word: &'a W,
+}
+
+impl<W: StateWord> Drop for Hold<'_, W> {
+    #[inline]
+    fn drop(&mut self) {
+        self.word.fetch_sub(1);
+    }
+}
+
+impl<W: StateWord> Port<W> {
+    /// What raises it, and the vCPU that it belongs to.
+    #[inline]
+    pub fn read(&self) -> (Kind, u32) {
+        Self::parts(self.0.load())
+    }
+
+    #[inline]
+    fn parts(word: u64) -> (Kind, u32) {
+        let kind = Kind::of_bits(word >> KIND_SHIFT);
+        (kind, (word >> VCPU_SHIFT) as u16 as u32)
+    }
+
+    /// Holds the port if it is of a kind that is wanted; otherwise what it is.
+    #[inline]
+    pub fn hold(&self, wanted: impl Fn(Kind) -> bool) -> Result<Hold<'_, W>, Kind> {
+        let mut word = self.0.load();
+        loop {
+            let (kind, _) = Self::parts(word);
+            if !wanted(kind) {
+                return Err(kind);
+            }
+            // There are fewer threads than could be counted. A port that is being closed is not
+            // held any more, so whoever closes it waits for few.
+            match self.0.compare_exchange(word, word + 1) {
+                Ok(_) => return Ok(Hold { word: &self.0 }),
+                Err(other) => word = other,
+            }
+        }
+    }
+
+    /// Says what raises it and whose it is. Only one thread at a time changes a port so.
+    pub fn set(&self, kind: Kind, vcpu: u32) {
+        let new = kind.to_bits() << KIND_SHIFT | u64::from(vcpu as u16) << VCPU_SHIFT;
+        let mut word = self.0.load();
+        while let Err(other) = self.0.compare_exchange(word, new | (word & HOLDERS)) {
+            word = other;
+        }
+    }
+
+    /// Frees it. When this returns nobody holds it; `wait` is called until then. Only one thread
+    /// at a time changes a port so.
+    pub fn close(&self, mut wait: impl FnMut()) {
+        self.set(Kind::Free, 0);
+        while self.0.load() & HOLDERS != 0 {
+            wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicU64 as Modelled;
+    use loom::thread;
+
+    #[test]
+    fn a_port_is_what_it_was_set_to() {
+        let port = Port::<AtomicU64>::default();
+        assert_eq!(port.read(), (Kind::Free, 0));
+        let sources = Source::ALL.map(Kind::Source);
+        for kind in [Kind::Alloc, Kind::Ipi, Kind::Timer]
+            .into_iter()
+            .chain(sources)
+        {
+            port.set(kind, 63);
+            assert_eq!(port.read(), (kind, 63));
+            let held = port.hold(|found| found == kind).unwrap();
+            port.set(kind, 2);
+            assert_eq!(port.read(), (kind, 2));
+            drop(held);
+            assert_eq!(port.hold(|_| false).err(), Some(kind));
+        }
+        port.close(|| panic!("nobody holds it"));
+        assert_eq!(port.read(), (Kind::Free, 0));
+    }
+
+    struct Word(Modelled);
+
+    /// See pv-abi/tests/event_model.rs on why a load is more than that.
+    impl StateWord for Word {
+        fn load(&self) -> u64 {
+            self.0.fetch_or(0, Ordering::SeqCst)
+        }
+
+        fn compare_exchange(&self, old: u64, new: u64) -> Result<u64, u64> {
+            self.0
+                .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
+        }
+
+        fn fetch_sub(&self, value: u64) -> u64 {
+            self.0.fetch_sub(value, Ordering::SeqCst)
+        }
+    }
+
+    /// Threads that raise a port while it is closed, and given away again: what was raised
+    /// before is gone, and the new one is raised by nobody.
+    #[test]
+    fn what_is_closed_is_raised_no_more() {
+        loom::model(|| {
+            let port = Arc::new(Port(Word(Modelled::new(0))));
+            let pending = Arc::new(Modelled::new(0));
+            port.set(Kind::Alloc, 1);
+            let raisers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (port, pending) = (Arc::clone(&port), Arc::clone(&pending));
+                    thread::spawn(move || {
+                        if let Ok(_held) = port.hold(Kind::is_sent) {
+                            pending.fetch_or(1, Ordering::SeqCst);
+                        }
+                    })
+                })
+                .collect();
+            port.close(thread::yield_now);
+            pending.fetch_and(0, Ordering::SeqCst);
+            port.set(Kind::Timer, 0);
+            for raiser in raisers {
+                raiser.join().unwrap();
+            }
+            assert_eq!(pending.load(Ordering::SeqCst), 0);
+        });
+    }
+}

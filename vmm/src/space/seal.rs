@@ -1,0 +1,39 @@
+//! `as_seal`.
+
+use super::frames::Right;
+use super::request;
+use super::state::State;
+use crate::paging::{Access, Walk};
+use pv_abi::mapping::Range as Element;
+use pv_abi::{Errno, Gpa};
+use std::sync::Arc;
+
+impl State {
+    /// Seals the pages that are mapped in a range, all of which is.
+    pub fn seal(&mut self, space: u32, element: &Element) -> Result<(), Errno> {
+        let root = self.space(space)?.root;
+        let range = request::range(space, element.start, element.size, &[])?;
+        let memory = Arc::clone(&self.memory);
+        let pieces = || Walk::new(&memory, root, range.clone());
+        if pieces().any(|piece| !piece.entry.is_present()) {
+            return Err(Errno::ENOENT);
+        }
+        for piece in pieces() {
+            let gpa = piece.gpa().ok_or(Errno::ENOENT)?;
+            let gpas = gpa..gpa + piece.size;
+            if self.is_foreign(gpa)
+                || piece.entry.access() == Access::ReadWrite
+                || self.any_has(&gpas, Right::Write, &None)
+                || self.others_write(&gpas)
+            {
+                return Err(Errno::EPERM);
+            }
+        }
+        for piece in pieces() {
+            if let Some(gpa) = piece.gpa() {
+                self.ram.seal(Gpa(gpa), piece.size);
+            }
+        }
+        Ok(())
+    }
+}
