@@ -2290,6 +2290,7 @@ static inline int64_t pv_mem_unshare(const void *page, uint32_t grant)
  * - -PV_EFAULT: `out` is not in RAM or not 8-byte aligned
  * - -PV_EBUSY: it is attached already
  * - -PV_ENOSPC: this guest has attached `PV_GRANTS` of them
+ * - -PV_EIO: the host cannot give the VM so much memory more
  */
 static inline int64_t pv_mem_attach(const void *page, uint32_t guest, uint32_t grant,
                                     pv_gpa_t out)

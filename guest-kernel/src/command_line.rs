@@ -2,7 +2,7 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
-use crate::{crash, demo, hostile, selftest, shell};
+use crate::{balloon, crash, demo, hostile, selftest, shell};
 use alloc::string::String;
 use core::fmt;
 
@@ -113,6 +113,12 @@ pub const VERBS: &[Verb] = &[
         argument: "=N",
         help: "make N no-op hypercalls",
         run: demo::noop,
+    },
+    Verb {
+        name: "balloon",
+        argument: "=MIB",
+        help: "touch, release, read and populate so much memory, a step for each byte of input",
+        run: balloon::run,
     },
     Verb {
         name: "hostile",

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod balloon;
 mod command_line;
 mod crash;
 mod deliberate;

@@ -24,13 +24,16 @@
 
 extern crate alloc;
 
+pub mod access;
 pub mod address;
+pub mod balloon;
 pub mod batch;
 pub mod console;
 mod crash;
 pub mod entropy;
 mod entry;
 pub mod event;
+pub mod grant;
 pub mod heap;
 pub mod hypercall;
 pub mod image;
@@ -39,6 +42,7 @@ pub mod line_reader;
 #[cfg(not(target_os = "none"))]
 mod mem;
 pub mod memory_map;
+pub mod pages;
 pub mod panic;
 #[doc(hidden)]
 pub mod rt;

@@ -607,7 +607,7 @@ macro_rules! for_each_call {
                 replaces "free-page reporting of a balloon driver";
 
             /// Grants another guest of the same VMM the use of a range of this guest's RAM.
-            safe fn mem_share = 0x0e3 (
+            unsafe fn mem_share = 0x0e3 (
                 guest: u32 = "number of the other guest",
                 gpa: Gpa = "start of the range, a multiple of the page size",
                 size: u64 = "size in bytes, a multiple of the page size, at most 2 MiB",
@@ -644,13 +644,14 @@ macro_rules! for_each_call {
                     ENOENT = "there is no such grant for this guest",
                     EFAULT = "`out` is not in RAM or not 8-byte aligned",
                     EBUSY = "it is attached already",
-                    ENOSPC = "this guest has attached `GRANTS` of them"
+                    ENOSPC = "this guest has attached `GRANTS` of them",
+                    EIO = "the host cannot give the VM so much memory more"
                 ]
                 in Mem, since (1, 1), cost UserExit, batch no, repeat no,
                 replaces "nothing; two machines share no memory";
 
             /// Detaches a grant, and removes what is mapped of it.
-            safe fn mem_detach = 0x0e6 (
+            unsafe fn mem_detach = 0x0e6 (
                 guest: u32 = "number of the guest that granted it",
                 grant: u32 = "number of the grant",
             ) -> "0"

@@ -3,6 +3,7 @@
 //! Both are reached only by copying through `vm-memory`: there is never a Rust reference
 //! into memory that a running guest can change.
 
+pub(crate) mod balloon;
 mod seals;
 
 use pv_abi::address_space::PAGE_SIZE;

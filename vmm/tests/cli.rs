@@ -233,6 +233,26 @@ fn an_initrd_that_cannot_be_used() {
 }
 
 #[test]
+fn another_guest_that_cannot_be() {
+    refuses(
+        ["run", "--guest", "builtin,memory=1G"],
+        BAD_CONFIGURATION,
+        "--guest builtin,memory=1G: \"memory=1G\" is no setting of a guest; there are mem=SIZE, \
+         vcpus=N, initrd=FILE and, as the last one, cmdline=TEXT",
+    );
+    refuses(
+        ["run", "--guest", "/no/such/guest.elf,mem=1G"],
+        BAD_IMAGE,
+        "the image /no/such/guest.elf does not exist; give the path of an ELF executable",
+    );
+    refuses(
+        ["run", "--guest", "builtin,initrd=/no/such/initrd"],
+        BAD_CONFIGURATION,
+        "the initrd /no/such/initrd does not exist; give the path of a file",
+    );
+}
+
+#[test]
 fn a_time_out_that_is_none() {
     refuses(
         ["run", "--timeout", "5"],

@@ -5,6 +5,9 @@
 use paravane::carrier::{Carrier, Gate, Mode, Privilege};
 use paravane::console::Console;
 use paravane::console::output::Output;
+use paravane::grant::Seat;
+use paravane::grant::slots::{GrantedMemory, SlotError, Slots};
+use paravane::grant::window::Window;
 use paravane::hypercall::page::HypercallPage;
 use paravane::hypercall::stats::CallStats;
 use paravane::hypercall::{CallContext, Services, ServicesConfig, dispatch};
@@ -82,6 +85,20 @@ const RAM_SIZE: u64 = 64 << 10;
 const BATCH: u64 = 0x4000;
 const BATCH_COUNT: u64 = 64;
 
+/// Memory slots for a guest that is alone.
+#[derive(Debug)]
+struct NoSlots;
+
+impl Slots for NoSlots {
+    fn insert(&self, position: usize, _memory: GrantedMemory) -> Result<(), SlotError> {
+        Err(SlotError::Position(position))
+    }
+
+    fn remove(&self, position: usize) -> Result<(), SlotError> {
+        Err(SlotError::Position(position))
+    }
+}
+
 /// There is no vCPU that could remember anything.
 #[derive(Debug)]
 struct NoVcpus;
@@ -137,6 +154,9 @@ impl World {
                 console: Console::new(output),
                 features: FEATURES,
                 mode,
+                seat: Seat::alone(),
+                grant_window: Window::behind(private.start() + private.size()),
+                grant_slots: Box::new(NoSlots),
                 clock: Clock::start(1_000_000_000, 0),
             }),
             monitor,

@@ -4,6 +4,7 @@
 //! its tests in a table, and a line in [`GROUPS`].
 
 mod abi;
+mod balloon;
 mod batch;
 mod builtins;
 mod catch;
@@ -54,6 +55,7 @@ const GROUPS: &[Group] = &[
     builtins::GROUP,
     memory::GROUP,
     heap::GROUP,
+    balloon::GROUP,
     console::GROUP,
     entropy::GROUP,
     batch::GROUP,

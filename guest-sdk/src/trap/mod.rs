@@ -13,7 +13,7 @@ pub(crate) mod saved;
 pub use frame::{PageFault, TrapFrame};
 pub use saved::VectorState;
 
-use crate::{address, crash, event, hypercall::raw, upcall, vcpu};
+use crate::{access, address, crash, event, hypercall::raw, upcall, vcpu};
 use core::fmt;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use pv_abi::Errno;
@@ -244,6 +244,9 @@ fn unmask_upcalls(frame: &mut TrapFrame, vector_state: &mut VectorState) {
 
 /// Calls the handler of a trap. When it returns the interrupted code goes on.
 fn dispatch(frame: &mut TrapFrame) {
+    if access::recover(frame) {
+        return;
+    }
     if let Some(slot) = frame.vector().slot()
         // SAFETY: only `set_handler` puts pointers there.
         && let Some(handler) = unsafe { as_handler(slot.load(Ordering::Acquire)) }

@@ -11,6 +11,7 @@ use crate::modes::Mode;
 use paravane::carrier::{Carrier, Privilege};
 use paravane::console::Console;
 use paravane::console::output::Output;
+use paravane::grant::Seat;
 use paravane::image::Image;
 use paravane::vcpu::Ending;
 use paravane::vm::stages::Stages;
@@ -85,6 +86,7 @@ fn noop_time(image: &Image, mode: Mode, calls: u64) -> Result<Option<Duration>, 
             .find(|carrier| carrier.to_string() == mode.carrier),
         command_line: format!("noop={calls}"),
         initrd: None,
+        seat: Seat::alone(),
     };
     let console = Console::new(Output::memory(4096));
     let Ok(mut vm) = Vm::new(&kvm, image, &config, console, &mut Stages::start()) else {

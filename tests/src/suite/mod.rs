@@ -1,10 +1,12 @@
 //! The suite: what a user relies on, on every KVM.
 
 mod bad_guest;
+mod balloon;
 mod boot;
 mod c_guest;
 mod console;
 mod crash;
+mod guests;
 mod limits;
 mod report;
 
@@ -44,10 +46,18 @@ fn in_every_mode() -> Vec<InMode> {
         crash::IN_EVERY_MODE,
         bad_guest::IN_EVERY_MODE,
         c_guest::IN_EVERY_MODE,
+        balloon::IN_EVERY_MODE,
     ]
     .concat()
 }
 
 fn once() -> Vec<Once> {
-    [boot::ONCE, console::ONCE, limits::ONCE, report::ONCE].concat()
+    [
+        boot::ONCE,
+        console::ONCE,
+        guests::ONCE,
+        limits::ONCE,
+        report::ONCE,
+    ]
+    .concat()
 }

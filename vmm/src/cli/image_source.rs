@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Where an image comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageSource {
     /// The guest kernel that is built in.
     BuiltIn,

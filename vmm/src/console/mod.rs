@@ -5,6 +5,7 @@
 
 pub mod escape;
 pub mod input;
+pub mod labelled;
 pub mod output;
 pub mod stdin;
 pub mod terminal;
@@ -66,9 +67,16 @@ impl Console {
         Ok(())
     }
 
+    /// Passes on what was written and waits for the end of its line.
+    pub fn flush(&self) -> Result<(), ConsoleError> {
+        self.output.flush(&self.stopping)
+    }
+
     /// Reads what was typed, waiting for the first byte for at most `timeout` (for ever when
     /// that is `None`). At least one byte is read.
     pub fn read(&self, bytes: &mut [u8], timeout: Option<Duration>) -> Result<usize, ConsoleError> {
+        // A reader that is gone is told of by the next write.
+        let _ = self.flush();
         self.input.read(bytes, timeout)
     }
 

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::ConsoleError;
+use super::labelled::LabelledOutput;
 use crate::sync::lock;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -21,6 +22,8 @@ pub enum Output {
         /// The most bytes to keep.
         limit: usize,
     },
+    /// That of one of several guests, which share a file.
+    Labelled(LabelledOutput),
 }
 
 impl Output {
@@ -41,7 +44,7 @@ impl Output {
     /// What was written to memory; nothing for a file.
     pub fn captured(&self) -> Vec<u8> {
         match self {
-            Self::File(_) => Vec::new(),
+            Self::File(_) | Self::Labelled(_) => Vec::new(),
             Self::Memory { bytes, .. } => lock(bytes).clone(),
         }
     }
@@ -59,6 +62,17 @@ impl Output {
                 kept.extend(bytes.iter().take(room));
                 Ok(())
             }
+            Self::Labelled(output) => {
+                output.write(bytes, |file, lines| write_file(file, lines, stopping))
+            }
+        }
+    }
+
+    /// Passes on what waits for the end of its line.
+    pub(super) fn flush(&self, stopping: &AtomicBool) -> Result<(), ConsoleError> {
+        match self {
+            Self::File(_) | Self::Memory { .. } => Ok(()),
+            Self::Labelled(output) => output.flush(|file, line| write_file(file, line, stopping)),
         }
     }
 }

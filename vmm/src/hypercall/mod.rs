@@ -27,7 +27,9 @@ use crate::console::Console;
 use crate::console::input::InputListener;
 use crate::event::Events;
 use crate::event::port::Source;
-use crate::grant::Grants;
+use crate::grant::slots::Slots;
+use crate::grant::window::Window;
+use crate::grant::{Domain, Grants, Seat};
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::state::Monitor;
 use crate::space::shootdown::Shootdown;
@@ -59,15 +61,15 @@ pub struct Services {
     /// What the guest may have logged.
     pub trace_limit: debug::TraceLimit,
     /// The vCPUs.
-    pub vcpus: Vcpus,
+    pub vcpus: Arc<Vcpus>,
     /// The ports.
-    pub events: Events,
+    pub events: Arc<Events>,
     /// The clock.
     pub clock: Clock,
     /// The timers.
     pub timers: Timers,
     /// The address spaces.
-    pub spaces: AddressSpaces,
+    pub spaces: Arc<AddressSpaces>,
     /// The grants.
     pub grants: Grants,
 }
@@ -95,6 +97,12 @@ pub struct ServicesConfig<'a> {
     pub features: Features,
     /// How the guest runs and calls.
     pub mode: Mode,
+    /// Which guest of the process this is.
+    pub seat: Seat,
+    /// Where attached grants lie.
+    pub grant_window: Window,
+    /// The memory slots of attached grants.
+    pub grant_slots: Box<dyn Slots>,
     /// The clock.
     pub clock: Clock,
 }
@@ -104,21 +112,36 @@ impl Services {
     pub fn new(config: ServicesConfig<'_>) -> Self {
         let vcpu_pages: Vec<u64> = config.monitors.iter().map(Monitor::vcpu_page).collect();
         let private = &config.private;
+        let vcpus = Arc::new(Vcpus::new(vcpu_pages.len() as u32));
+        let events = Arc::new(Events::new(
+            Arc::clone(private),
+            config.event_page,
+            &vcpu_pages,
+        ));
+        let spaces = Arc::new(AddressSpaces::new(SpacesConfig {
+            memory: Arc::clone(private),
+            ram: Arc::clone(&config.ram),
+            mode: config.mode,
+            root: config.root,
+            vcpus: vcpu_pages.len() as u32,
+            pool: config.table_pool,
+            shootdown: config.shootdown,
+        }));
+        let domain = Domain {
+            ram: Arc::clone(&config.ram),
+            spaces: Arc::clone(&spaces),
+            events: Arc::clone(&events),
+            vcpus: Arc::clone(&vcpus),
+            window: config.grant_window,
+            slots: config.grant_slots,
+        };
         Self {
-            vcpus: Vcpus::new(vcpu_pages.len() as u32),
-            events: Events::new(Arc::clone(private), config.event_page, &vcpu_pages),
+            vcpus,
+            events,
             timers: Timers::new(config.clock.clone(), vcpu_pages.len() as u32),
             clock: config.clock,
-            spaces: AddressSpaces::new(SpacesConfig {
-                memory: Arc::clone(private),
-                ram: Arc::clone(&config.ram),
-                mode: config.mode,
-                root: config.root,
-                vcpus: vcpu_pages.len() as u32,
-                pool: config.table_pool,
-                shootdown: config.shootdown,
-            }),
-            grants: Grants::default(),
+            spaces,
+            grants: Grants::join(config.seat, domain),
             ram: config.ram,
             console: config.console,
             features: config.features,

@@ -251,6 +251,13 @@ impl Vcpu {
                     self.upcall_or_task(services)?;
                     continue;
                 }
+                // A grant was taken back, or detached by another vCPU, when this access had got past
+                // the guest's page tables and no further. The next one is a #PF.
+                Ok(None) if self.page.is_access_to(services.grants.window()) => {
+                    self.incomplete = true;
+                    self.stats.other_exits.record(ExitReason::Mmio);
+                    continue;
+                }
                 Ok(None) => {
                     self.incomplete = true;
                     return self.crash(Some(self.page.fatal_exit())).map(Left::End);

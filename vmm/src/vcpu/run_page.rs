@@ -13,6 +13,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::VcpuFd;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 
@@ -116,6 +117,21 @@ impl RunPage {
             write: true,
         };
         self.fatal_exit() == upcall
+    }
+
+    /// Whether the last exit was for an access to guest-physical memory in `range` that is not
+    /// there. If it is a read, it gives zeros when the vCPU runs again; a write does nothing.
+    pub fn is_access_to(&mut self, range: Range<u64>) -> bool {
+        let run = self.run.as_ptr();
+        // SAFETY: as in `run`.
+        unsafe {
+            if (*run).exit_reason != KVM_EXIT_MMIO {
+                return false;
+            }
+            let mmio = &mut (*run).__bindgen_anon_1.mmio;
+            mmio.data = [0; 8];
+            range.contains(&mmio.phys_addr)
+        }
     }
 
     /// What the last exit was, when it was no hypercall.

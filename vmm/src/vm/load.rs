@@ -69,6 +69,10 @@ pub struct Contents<'a> {
     pub command_line: &'a str,
     /// Its initrd.
     pub initrd: Option<&'a [u8]>,
+    /// Its number among the guests of this process.
+    pub guest: u32,
+    /// How many these are.
+    pub guests: u32,
 }
 
 /// Where the guest starts.
@@ -303,7 +307,8 @@ pub fn load(
         *slot = region;
     }
     info.event_page = EVENT_PAGE;
-    info.guests = 1;
+    info.guest = contents.guest;
+    info.guests = contents.guests;
     info.host_processors =
         std::thread::available_parallelism().map_or(1, |processors| processors.get() as u32);
     map_shared(machine, mode, &info, contents.command_line, &page)?;

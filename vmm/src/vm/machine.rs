@@ -1,6 +1,7 @@
 //! A KVM virtual machine: RAM, private pages and vCPUs, before there is anything in it.
 #![allow(unsafe_code)]
 
+use crate::grant::window::Window;
 use crate::layout::{MAX_VCPUS, MONITOR_STRIDE};
 use crate::memory::{MemoryError, PrivateMemory, Ram};
 use crate::monitor::data::host_has_vmx;
@@ -82,6 +83,8 @@ pub struct Machine {
     pub hypercall_page: u64,
     /// Guest-physical address of the event page, which is not mapped yet.
     pub event_page: u64,
+    /// Where grants of other VMs are attached.
+    pub grant_window: Window,
     /// The pages for the guest's own page tables.
     pub table_pool: TablePool,
     /// Whether this KVM runs on virtualization hardware; otherwise it is a software KVM.
@@ -136,9 +139,11 @@ impl Machine {
                 .map_err(ioctl("KVM_SET_USER_MEMORY_REGION"))?;
         }
 
+        let grant_window = Window::behind(private.start() + private.size());
+
         // An Intel KVM without unrestricted guest wants three pages for real mode, which no
         // guest of ours enters, and complains in the host's log when it has none.
-        if private.start() + private.size() <= REAL_MODE_TSS as u64 {
+        if grant_window.range().end <= REAL_MODE_TSS as u64 {
             vm.set_tss_address(REAL_MODE_TSS)
                 .map_err(ioctl("KVM_SET_TSS_ADDR"))?;
         }
@@ -166,6 +171,7 @@ impl Machine {
             root,
             hypercall_page,
             event_page,
+            grant_window,
             table_pool,
             hardware,
             hypercall_exits,

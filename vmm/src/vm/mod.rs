@@ -10,6 +10,8 @@ use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
 use crate::console::input::InputListener;
 use crate::event::port::Source;
+use crate::grant::Seat;
+use crate::grant::slots::KvmSlots;
 use crate::hypercall::page::HypercallPage;
 use crate::hypercall::stats::CallStats;
 use crate::hypercall::{GuestReport, Services, ServicesConfig};
@@ -50,7 +52,9 @@ pub const FEATURES: Features = Features::BATCH
     .union(Features::ADDRESS_SPACES)
     .union(Features::EVENTS)
     .union(Features::CLOCK)
-    .union(Features::TIMERS);
+    .union(Features::TIMERS)
+    .union(Features::BALLOON)
+    .union(Features::GRANTS);
 
 /// How a VM is to be built.
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ pub struct VmConfig {
     pub command_line: String,
     /// The initrd.
     pub initrd: Option<Arc<[u8]>>,
+    /// Which guest of the process it runs.
+    pub seat: Seat,
 }
 
 /// Why a VM could not be built or run.
@@ -181,6 +187,8 @@ impl Vm {
             image,
             command_line: &config.command_line,
             initrd: config.initrd.as_deref(),
+            guest: config.seat.guest,
+            guests: config.seat.domains.count(),
         };
         let tsc_offset = tsc::align(&machine.vcpus, machine.hardware);
         let clock = Clock::start(machine.tsc_frequency, tsc_offset);
@@ -209,6 +217,7 @@ impl Vm {
             monitors,
             root,
             event_page,
+            grant_window,
             hardware,
             table_pool,
             tsc_frequency,
@@ -227,6 +236,9 @@ impl Vm {
             console,
             features,
             mode,
+            seat: config.seat.clone(),
+            grant_window,
+            grant_slots: Box::new(KvmSlots::new(Arc::clone(&vm))),
             clock,
         });
         let sequence = HypercallPage::new(mode).sequence();

@@ -2,8 +2,8 @@
 
 use crate::cli::exit_code::{Failure, Status};
 use crate::cli::image_source::ImageSource;
-use crate::cli::run::session::{Plan, Session};
-use paravane::console::output::Output;
+use crate::cli::run::session::{OutputSource, Plan, Session};
+use paravane::grant::Seat;
 use paravane::vcpu::Ending;
 use paravane::vm::VmConfig;
 use paravane::vm::stages::Stages;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How long it may take, on an emulated processor.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,13 +37,16 @@ pub fn boot(device: PathBuf) -> Result<Boot, Failure> {
             carrier: None,
             command_line: "hello".to_string(),
             initrd: None,
+            seat: Seat::alone(),
         },
         initrd: None,
         kvm: device,
-        output: || Ok(Output::memory(1 << 10)),
+        output: OutputSource::Memory(1 << 10),
         stages: Stages::start(),
     };
-    let (session, _events) = Session::start(plan, || {})?;
+    // Nobody listens: the session is waited for below.
+    let (events, _) = mpsc::unbounded_channel();
+    let session = Session::start(plan, events, || {})?;
     if !session.wait(PATIENCE) {
         session.stop()?;
     }

@@ -1,4 +1,4 @@
-//! How much of the host's memory a VM takes.
+//! How much of the host's memory VMs take.
 #![allow(unsafe_code)]
 
 use paravane::memory::Ram;
@@ -13,16 +13,17 @@ pub struct MemoryUse {
     peak_rss_kib: u64,
     /// What is resident now.
     rss_kib: u64,
-    /// What of that is the guest's RAM: the pages that the guest or the loader touched.
+    /// What of that is guests' RAM: the pages that a guest or the loader touched.
     guest_ram_kib: u64,
     /// The rest, this program's own file-backed pages included.
     vmm_kib: u64,
 }
 
 impl MemoryUse {
-    /// Measures this process, which runs a VM with this RAM. `None` without /proc.
-    pub fn sample(ram: &Ram) -> Option<Self> {
-        let guest_ram_kib = resident_pages(ram) * PAGE_SIZE / 1024;
+    /// Measures this process, which runs VMs with these RAMs. `None` without /proc.
+    pub fn sample(rams: &[&Ram]) -> Option<Self> {
+        let pages: u64 = rams.iter().map(|ram| resident_pages(ram)).sum();
+        let guest_ram_kib = pages * PAGE_SIZE / 1024;
         // Exact, unlike the counters in /proc/self/status, but without a peak.
         let rss_kib = field("/proc/self/smaps_rollup", "Rss:")?;
         let peak_rss_kib = field("/proc/self/status", "VmHWM:")?.max(rss_kib);
@@ -76,12 +77,12 @@ mod tests {
     #[test]
     fn ram_that_was_touched_is_told_from_the_rest() {
         let ram = Ram::new(1 << 30).unwrap();
-        let before = MemoryUse::sample(&ram).unwrap();
+        let before = MemoryUse::sample(&[&ram]).unwrap();
         assert_eq!(before.guest_ram_kib, 0);
         for page in [0, 1, (1 << 30) / PAGE_SIZE - 1] {
             ram.write(Gpa(page * PAGE_SIZE), &[1]).unwrap();
         }
-        let after = MemoryUse::sample(&ram).unwrap();
+        let after = MemoryUse::sample(&[&ram]).unwrap();
         // Where the host has transparent huge pages, a byte may take 2 MiB.
         assert!((12..=6 << 10).contains(&after.guest_ram_kib), "{after:?}");
         assert!(after.rss_kib >= after.guest_ram_kib + after.vmm_kib);

@@ -5,7 +5,8 @@ mod memory;
 
 use super::image_source::ImageSource;
 use super::run::conclusion::Conclusion;
-use super::run::{Request, Run};
+use super::run::group::Outcome;
+use super::run::{GuestRequest, Request, Run};
 use memory::MemoryUse;
 use paravane::carrier::Mode;
 use paravane::hypercall::stats::{CallSummary, Histogram};
@@ -17,11 +18,27 @@ use std::collections::BTreeMap;
 /// changes what it means, makes a new one.
 const SCHEMA: u32 = 1;
 
-/// A report. What needs a VM is missing when none was built.
+/// A report: about the first guest, and about the others where there are any.
 #[derive(Debug, Serialize)]
 pub struct Report<'run> {
     schema: u32,
     paravane: &'static str,
+    /// The program's exit code.
+    exit_code: u8,
+    #[serde(flatten)]
+    first: Option<GuestReport<'run>>,
+    /// Of this process, when all guests have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_memory: Option<MemoryUse>,
+    /// The guests from number 1 on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_guests: Vec<GuestReport<'run>>,
+}
+
+/// A report about a guest. What needs a VM is missing when none was built.
+#[derive(Debug, Serialize)]
+struct GuestReport<'run> {
+    guest: u32,
     image: ImageReport<'run>,
     command_line: &'run str,
     memory_bytes: u64,
@@ -54,7 +71,6 @@ struct RunReport {
     batched_calls: u64,
     console_written_bytes: u64,
     timers: TimerReport,
-    host_memory: Option<MemoryUse>,
 }
 
 /// By how much timers were late: from a deadline until its port was raised.
@@ -71,19 +87,40 @@ struct TimerReport {
 }
 
 impl<'run> Report<'run> {
-    /// A report about a run that came to this conclusion, with the VM if there was one.
-    pub fn new(
-        request: &'run Request,
-        run: Option<&'run Run>,
-        conclusion: &'run Conclusion,
-    ) -> Self {
+    /// A report about guests that had these outcomes, and the program this exit code.
+    pub fn new(request: &'run Request, outcomes: &'run [Outcome], exit_code: u8) -> Self {
+        let mut guests = (0..)
+            .zip(request.guests.iter().zip(outcomes))
+            .map(|(guest, (request, outcome))| GuestReport::new(guest, request, outcome));
+        let runs = outcomes.iter().filter_map(|outcome| outcome.run.as_ref());
+        let controls: Vec<_> = runs.map(|run| run.finished.vm.control()).collect();
+        let rams: Vec<_> = controls
+            .iter()
+            .map(|control| &*control.services.ram)
+            .collect();
+        Self {
+            schema: SCHEMA,
+            paravane: env!("CARGO_PKG_VERSION"),
+            exit_code,
+            first: guests.next(),
+            host_memory: match rams.is_empty() {
+                true => None,
+                false => MemoryUse::sample(&rams),
+            },
+            other_guests: guests.collect(),
+        }
+    }
+}
+
+impl<'run> GuestReport<'run> {
+    fn new(guest: u32, request: &'run GuestRequest, outcome: &'run Outcome) -> Self {
+        let run = outcome.run.as_ref();
         let path = match &request.source {
             ImageSource::BuiltIn => None,
             source @ ImageSource::File(_) => Some(source.to_string()),
         };
         Self {
-            schema: SCHEMA,
-            paravane: env!("CARGO_PKG_VERSION"),
+            guest,
             image: ImageReport {
                 path,
                 name: run.map(|run| run.image.name()),
@@ -92,7 +129,7 @@ impl<'run> Report<'run> {
             command_line: &request.config.command_line,
             memory_bytes: request.config.memory,
             vcpus: request.config.vcpus,
-            ending: conclusion,
+            ending: &outcome.conclusion,
             run: run.map(RunReport::new),
         }
     }
@@ -114,7 +151,6 @@ impl RunReport {
             batched_calls: stats.batched,
             console_written_bytes: finished.console_written,
             timers: TimerReport::new(&vm.control().services.timers.lateness()),
-            host_memory: MemoryUse::sample(&vm.control().services.ram),
         }
     }
 }

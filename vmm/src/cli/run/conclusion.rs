@@ -1,14 +1,14 @@
 //! How a run ended, for the person, the shell and the report.
 
 use super::Run;
-use super::crash::print_crash;
+use super::crash::explain_crash;
 use super::supervisor::StopCause;
 use crate::cli::exit_code::{Failure, Status, notice};
 use paravane::vcpu::Ending;
 use serde::Serialize;
 use serde_json::Value;
 
-/// What ended a run.
+/// What ended a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -24,14 +24,16 @@ pub enum Kind {
     EscapeKey,
     /// An error of the VMM, or something that could not be had.
     Error,
+    /// Such an error of another guest's.
+    Abandoned,
 }
 
-/// How a run ended.
-#[derive(Debug, Serialize)]
+/// How a guest ended.
+#[derive(Clone, Debug, Serialize)]
 pub struct Conclusion {
     /// What ended it.
     pub kind: Kind,
-    /// The program's exit code.
+    /// What the program's exit code is if it is the only guest.
     pub exit_code: u8,
     /// What was said about it on stderr.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,10 +44,10 @@ pub struct Conclusion {
 }
 
 impl Conclusion {
-    /// Concludes from what a VM left behind and from what stopped it, and says so on stderr.
-    pub fn new(run: &Run, cause: Option<StopCause>) -> Self {
-        let finished = &run.finished;
-        match (&finished.ending, cause) {
+    /// Concludes from what a VM left behind and from what stopped it. What concerns this guest
+    /// alone is said on stderr, after `name`, which says which of several guests it is.
+    pub fn new(run: &Run, cause: Option<StopCause>, name: &str) -> Self {
+        match (&run.finished.ending, cause) {
             (Ok(Ending::Shutdown(code)), _) => Self {
                 kind: Kind::Shutdown,
                 exit_code: *code,
@@ -53,7 +55,8 @@ impl Conclusion {
                 crash: None,
             },
             (Ok(Ending::Crash(state)), _) => {
-                let crash = print_crash(&finished.vm, &run.image, state);
+                let crash = explain_crash(&run.finished.vm, &run.image, state);
+                notice(&format!("{name}{crash}"));
                 Self {
                     kind: Kind::Crash,
                     exit_code: Status::GuestCrash.code(),
@@ -62,39 +65,82 @@ impl Conclusion {
                 }
             }
             (Ok(Ending::Stopped | Ending::Reboot), Some(cause)) => Self::stopped(cause),
-            (Ok(Ending::Stopped | Ending::Reboot), None) => Self::failure(Failure::internal(
-                "the VM stopped though nothing told it to (a defect of the VMM)",
-            )),
-            (Err(failure), _) => Self::failure(failure.clone()),
+            (Ok(Ending::Stopped | Ending::Reboot), None) => Self::failed(
+                Failure::internal("the VM stopped though nothing told it to (a defect of the VMM)"),
+                name,
+            ),
+            (Err(failure), _) => Self::failed(failure.clone(), name),
         }
     }
 
     fn stopped(cause: StopCause) -> Self {
-        let (kind, message) = match cause {
-            StopCause::Timeout => (Kind::Timeout, "the guest did not end before its --timeout"),
-            StopCause::EscapeKey => (Kind::EscapeKey, "ended by the escape key"),
-            StopCause::Hangup => (Kind::Signal, "ended by SIGHUP"),
-            StopCause::Interrupt => (Kind::Signal, "ended by SIGINT"),
-            StopCause::Quit => (Kind::Signal, "ended by SIGQUIT"),
-            StopCause::Terminate => (Kind::Signal, "ended by SIGTERM"),
-        };
-        notice(message);
         Self {
-            kind,
+            kind: cause.kind(),
             exit_code: cause.status().code(),
-            message: Some(message.to_string()),
+            message: Some(cause.message().to_string()),
             crash: None,
         }
     }
 
     /// Concludes from a failure, and says so on stderr.
+    pub fn failed(failure: Failure, name: &str) -> Self {
+        notice(&format!("{name}{}", failure.message));
+        Self::failure(failure)
+    }
+
+    /// Concludes from a failure.
     pub fn failure(failure: Failure) -> Self {
-        failure.print();
         Self {
             kind: Kind::Error,
             exit_code: failure.status.code(),
             message: Some(failure.message),
             crash: None,
         }
+    }
+}
+
+/// The program's exit code, for guests that ended like this: that of an error, or of a crash, or
+/// of what stopped a guest, if there was any; otherwise the first guest's.
+pub fn exit_code<'run>(guests: impl Iterator<Item = &'run Conclusion> + Clone) -> u8 {
+    let rank = |kind| match kind {
+        Kind::Error => 0,
+        Kind::Crash => 1,
+        Kind::Timeout | Kind::Signal | Kind::EscapeKey => 2,
+        Kind::Shutdown | Kind::Abandoned => 3,
+    };
+    // The first one of those with the same rank.
+    let gravest = guests.min_by_key(|conclusion| rank(conclusion.kind));
+    gravest.map_or(Status::Internal.code(), |conclusion| conclusion.exit_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(kind: Kind, exit_code: u8) -> Conclusion {
+        Conclusion {
+            kind,
+            exit_code,
+            message: None,
+            crash: None,
+        }
+    }
+
+    #[test]
+    fn the_exit_code_is_the_first_guests_unless_something_is_wrong() {
+        let first = ended(Kind::Shutdown, 7);
+        let second = ended(Kind::Shutdown, 9);
+        let crash = ended(Kind::Crash, 123);
+        let timeout = ended(Kind::Timeout, 124);
+        let error = ended(Kind::Error, 120);
+        let abandoned = ended(Kind::Abandoned, 125);
+        let check = |guests: &[&Conclusion], expected| {
+            assert_eq!(exit_code(guests.iter().copied()), expected, "{guests:?}");
+        };
+        check(&[&first, &second], 7);
+        check(&[&first, &crash], 123);
+        check(&[&timeout, &crash], 123);
+        check(&[&first, &timeout, &timeout], 124);
+        check(&[&abandoned, &error, &crash], 120);
     }
 }

@@ -1,10 +1,12 @@
 //! `paravane run`.
 //!
-//! The guest runs on a thread of its own ([`session`]); this one waits for whatever may end
-//! it ([`supervisor`]) and says how it ended ([`conclusion`]).
+//! Each guest runs on a thread of its own ([`session`], [`group`]); this one waits for whatever
+//! may end them ([`supervisor`]) and says how they ended ([`conclusion`]).
 
 pub mod conclusion;
 mod crash;
+pub mod group;
+mod guest;
 mod initrd;
 pub mod session;
 mod supervisor;
@@ -17,21 +19,23 @@ use super::report::file::ReportFile;
 use super::{duration, size};
 use clap::{Args, ValueEnum};
 use conclusion::Conclusion;
+use group::{Group, Outcome};
+use guest::{GuestSpec, parse_vcpus};
 use initrd::Initrd;
 use paravane::carrier::{Carrier, Privilege};
 use paravane::console::escape;
-use paravane::console::output::Output;
 use paravane::console::stdin::Source;
+use paravane::grant::Seat;
 use paravane::image::Image;
-use paravane::layout::MAX_VCPUS;
 use paravane::vm::VmConfig;
 use paravane::vm::stages::Stages;
-use session::{Finished, Plan, Session};
+use session::Finished;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use supervisor::{Limits, StopCause};
+use supervisor::Limits;
+use tokio::sync::mpsc;
 
 /// What is to be run, and how.
 #[derive(Debug, Args)]
@@ -56,6 +60,14 @@ pub struct RunArgs {
     /// A file for the guest to find in its memory
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
+    /// Another guest to run beside the first one, with which it can share memory: an image, or
+    /// builtin for the one built into this program, with what differs from the first guest
+    #[arg(
+        long = "guest",
+        value_name = "IMAGE[,mem=SIZE][,vcpus=N][,initrd=FILE][,cmdline=TEXT]",
+        value_parser = guest::parse
+    )]
+    guests: Vec<GuestSpec>,
     /// How long the guest may run, as in 5s or 500ms
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     timeout: Option<Duration>,
@@ -111,14 +123,7 @@ impl From<CarrierChoice> for Option<Carrier> {
     }
 }
 
-fn parse_vcpus(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(number @ 1..=MAX_VCPUS) => Ok(number),
-        _ => Err(format!("a VM has 1 to {MAX_VCPUS} vCPUs")),
-    }
-}
-
-/// Runs a guest.
+/// Runs guests.
 pub fn run(args: RunArgs, stages: Stages) -> Result<ExitCode, Failure> {
     // First, so that every later failure can be reported.
     let report = match &args.report {
@@ -126,32 +131,51 @@ pub fn run(args: RunArgs, stages: Stages) -> Result<ExitCode, Failure> {
         None => None,
     };
     let request = Request::new(args);
-    let run = execute(&request, stages);
-    let (run, conclusion) = match run {
-        Ok((run, cause)) => {
-            let conclusion = Conclusion::new(&run, cause);
-            (Some(run), conclusion)
-        }
-        Err(failure) => (None, Conclusion::failure(failure)),
-    };
+    let outcomes = execute(&request, stages).unwrap_or_else(|failure| {
+        failure.print();
+        let outcome = |_| Outcome {
+            run: None,
+            conclusion: Conclusion::failure(failure.clone()),
+        };
+        request.guests.iter().map(outcome).collect()
+    });
+    let conclusions = outcomes.iter().map(|outcome| &outcome.conclusion);
+    let exit_code = conclusion::exit_code(conclusions);
     if let Some(file) = report {
-        file.write(&Report::new(&request, run.as_ref(), &conclusion))?;
+        file.write(&Report::new(&request, &outcomes, exit_code))?;
     }
-    Ok(ExitCode::from(conclusion.exit_code))
+    Ok(ExitCode::from(exit_code))
 }
 
 /// What the user asked for.
 #[derive(Debug)]
 pub struct Request {
-    /// Where the image comes from.
-    pub source: ImageSource,
-    /// How the VM is to be built, without the initrd.
-    pub config: VmConfig,
-    initrd: Option<PathBuf>,
+    /// The guests; at least one.
+    pub guests: Vec<GuestRequest>,
     timeout: Option<Duration>,
     grace: Duration,
     quiet: bool,
     kvm: PathBuf,
+}
+
+/// A guest that the user asked for.
+#[derive(Debug)]
+pub struct GuestRequest {
+    /// Where the image comes from.
+    pub source: ImageSource,
+    /// How the VM is to be built, without the initrd and its seat.
+    pub config: VmConfig,
+    initrd: Option<PathBuf>,
+}
+
+impl GuestRequest {
+    /// Opens the initrd, where there is to be one.
+    fn open_initrd(&self) -> Result<Option<Initrd>, Failure> {
+        let initrd = self.initrd.as_ref();
+        initrd
+            .map(|path| Initrd::open(path, self.config.memory))
+            .transpose()
+    }
 }
 
 impl Request {
@@ -159,7 +183,7 @@ impl Request {
         let mut words = vec![args.cmdline];
         words.extend(args.words);
         words.retain(|word| !word.is_empty());
-        Self {
+        let first = GuestRequest {
             source: args.image.into(),
             config: VmConfig {
                 memory: args.mem,
@@ -168,8 +192,25 @@ impl Request {
                 carrier: args.carrier.into(),
                 command_line: words.join(" "),
                 initrd: None,
+                seat: Seat::alone(),
             },
             initrd: args.initrd,
+        };
+        let others = args.guests.into_iter().map(|spec| GuestRequest {
+            source: spec.source,
+            config: VmConfig {
+                memory: spec.memory.unwrap_or(first.config.memory),
+                vcpus: spec.vcpus.unwrap_or(first.config.vcpus),
+                command_line: spec.command_line,
+                ..first.config.clone()
+            },
+            initrd: spec.initrd,
+        });
+        let others: Vec<_> = others.collect();
+        let mut guests = vec![first];
+        guests.extend(others);
+        Self {
+            guests,
             timeout: args.timeout,
             grace: args.grace,
             quiet: args.quiet,
@@ -187,38 +228,25 @@ pub struct Run {
     pub finished: Finished,
 }
 
-fn execute(request: &Request, mut stages: Stages) -> Result<(Run, Option<StopCause>), Failure> {
-    let image = Arc::new(request.source.load()?);
-    let initrd = match &request.initrd {
-        Some(path) => Some(Initrd::open(path, request.config.memory)?),
-        None => None,
-    };
-    stages.done("image");
-
+fn execute(request: &Request, stages: Stages) -> Result<Vec<Outcome>, Failure> {
     let deadline = request
         .timeout
         .and_then(|timeout| stages.started().checked_add(timeout));
     let stdin = Source::of_process();
     let says_keys = stdin == Source::Terminal && !request.quiet;
-    let plan = Plan {
-        image: Arc::clone(&image),
-        source: request.source.clone(),
-        config: request.config.clone(),
-        initrd,
-        kvm: request.kvm.clone(),
-        output: Output::stdout,
-        stages,
-    };
-    let (session, events) = Session::start(plan, move || {
+    let (sender, events) = mpsc::unbounded_channel();
+    let on_built = move || {
         if says_keys {
             notice(escape::HELP);
         }
-    })?;
+    };
+    let mut group = Group::start(&request.guests, &request.kvm, stages, &sender, on_built)?;
+    // Those that are left belong to the threads.
+    drop(sender);
     let limits = Limits {
         deadline,
         grace: request.grace,
     };
-    let cause = supervisor::supervise(&session, events, stdin, limits)?;
-    let finished = session.join()?;
-    Ok((Run { image, finished }, cause))
+    supervisor::supervise(&mut group, events, stdin, limits)?;
+    Ok(group.into_outcomes())
 }

@@ -9,6 +9,7 @@ use crate::cli::exit_code::Failure;
 use crate::cli::image_source::ImageSource;
 use paravane::console::Console;
 use paravane::console::input::InputBuffer;
+use paravane::console::labelled::{LabelledOutput, SharedOutput};
 use paravane::console::output::Output;
 use paravane::image::Image;
 use paravane::vcpu::Ending;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// How long a VM may take to stop. Only a kernel that does not come back from KVM_RUN, or an
 /// emulated processor, takes more than milliseconds.
@@ -43,9 +44,33 @@ pub struct Plan {
     /// The KVM device.
     pub kvm: PathBuf,
     /// Where output goes, asked at each boot.
-    pub output: fn() -> io::Result<Output>,
+    pub output: OutputSource,
     /// The clock of the first boot.
     pub stages: Stages,
+}
+
+/// Where a VM's output goes.
+#[derive(Debug)]
+pub enum OutputSource {
+    /// To the process's standard output.
+    Stdout,
+    /// To an output that it shares with other guests.
+    Shared(Arc<SharedOutput>),
+    /// Nowhere: so many bytes of it are looked at, and no more.
+    Memory(usize),
+}
+
+impl OutputSource {
+    fn open(&self, guest: u32) -> io::Result<Output> {
+        match self {
+            Self::Stdout => Output::stdout(),
+            Self::Shared(shared) => Ok(Output::Labelled(LabelledOutput::new(
+                Arc::clone(shared),
+                guest,
+            ))),
+            Self::Memory(limit) => Ok(Output::memory(*limit)),
+        }
+    }
 }
 
 /// A VM's thread.
@@ -55,13 +80,26 @@ pub struct Session {
     thread: JoinHandle<Result<Finished, Failure>>,
 }
 
-/// What a session tells while it runs.
-#[derive(Debug)]
-pub struct Events {
+/// What a session tells while it runs: a guest's number, and what is the matter with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
     /// The VM is built, and starts to run.
-    pub built: oneshot::Receiver<()>,
-    /// The thread has ended; this never yields anything but that its sender is gone.
-    pub ended: oneshot::Receiver<()>,
+    Built(u32),
+    /// The thread ends; what comes last, in every case.
+    Ended(u32),
+}
+
+/// Says that the thread ends, when it is dropped.
+struct EndOfThread {
+    guest: u32,
+    events: UnboundedSender<Event>,
+}
+
+impl Drop for EndOfThread {
+    fn drop(&mut self) {
+        // If nobody waits for it, that is none of our business.
+        let _ = self.events.send(Event::Ended(self.guest));
+    }
 }
 
 /// What a session leaves behind.
@@ -108,27 +146,26 @@ impl Session {
     /// Starts the thread, which calls `on_built` when the VM is about to run first.
     pub fn start(
         plan: Plan,
+        events: UnboundedSender<Event>,
         on_built: impl FnOnce() + Send + 'static,
-    ) -> Result<(Self, Events), Failure> {
+    ) -> Result<Self, Failure> {
         let shared = Arc::new(Shared::default());
-        let (built_sender, built) = oneshot::channel();
-        let (ended_sender, ended) = oneshot::channel::<()>();
         let for_thread = Arc::clone(&shared);
+        let guest = plan.config.seat.guest;
         let thread = Builder::new()
             .name("vcpu0".to_string())
             .spawn(move || {
                 // Dropped when this thread ends, in whatever way.
-                let _ended = ended_sender;
+                let end = EndOfThread { guest, events };
                 boot(plan, &for_thread, || {
                     on_built();
-                    // A supervisor that does not wait for it is none of our business.
-                    let _ = built_sender.send(());
+                    let _ = end.events.send(Event::Built(guest));
                 })
             })
             .map_err(|error| {
                 Failure::internal(format!("cannot start a thread for the vCPU: {error}"))
             })?;
-        Ok((Self { shared, thread }, Events { built, ended }))
+        Ok(Self { shared, thread })
     }
 
     /// The input of the VM's console, whichever boot it is.
@@ -152,6 +189,11 @@ impl Session {
             thread::sleep(Duration::from_millis(1));
         }
         true
+    }
+
+    /// Asks the VM to stop. It takes [`Session::stop`] to be sure that it does.
+    pub fn request_stop(&self) {
+        self.shared.stop();
     }
 
     /// Stops the VM and waits until it has ended.
@@ -195,11 +237,12 @@ fn boot(mut plan: Plan, shared: &Shared, on_built: impl FnOnce()) -> Result<Fini
     };
     plan.stages.done("kvm");
 
+    let guest = plan.config.seat.guest;
     let mut on_built = Some(on_built);
     let mut boots = 0;
     let mut console_written = 0;
     loop {
-        let output = (plan.output)().map_err(|error| {
+        let output = plan.output.open(guest).map_err(|error| {
             Failure::internal(format!("cannot use the standard output: {error}"))
         })?;
         let console = Console::with_input(output, shared.input.clone());
@@ -225,7 +268,11 @@ fn boot(mut plan: Plan, shared: &Shared, on_built: impl FnOnce()) -> Result<Fini
         } else {
             vm.run()
         };
+        // Its neighbours need not wait for what is done about its end.
+        control.services.grants.leave();
         let console = &control.services.console;
+        // A reader that is gone needs nothing more.
+        let _ = console.flush();
         console_written += console.written();
         if boots == 1
             && let Some(at) = console.first_byte()

@@ -1,9 +1,12 @@
-//! Waiting for the end of a VM, and for whatever ends it before: signals, the time-out, the
-//! escape key.
+//! Waiting for the end of all guests, and for whatever ends them before: signals, the time-out,
+//! the escape key.
 
-use super::session::{Events, Session};
+use super::conclusion::Kind;
+use super::group::Group;
+use super::session::Event;
 use crate::cli::exit_code::{Failure, Status, notice};
 use paravane::console::escape;
+use paravane::console::input::InputBuffer;
 use paravane::console::stdin::{Command, Source, StdinReader};
 use paravane::console::terminal::RawTerminal;
 use std::fs;
@@ -16,9 +19,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Sleep, sleep, sleep_until};
 
-/// What ended a VM from outside.
+/// What ended guests from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopCause {
     /// --timeout.
@@ -33,6 +37,8 @@ pub enum StopCause {
     Quit,
     /// SIGTERM.
     Terminate,
+    /// Another guest could not be run.
+    Abandoned,
 }
 
 impl StopCause {
@@ -44,46 +50,80 @@ impl StopCause {
             Self::Hangup => Status::HungUp,
             Self::Quit => Status::Quit,
             Self::Terminate => Status::Terminated,
+            Self::Abandoned => Status::Internal,
+        }
+    }
+
+    /// What that is for the report.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Timeout => Kind::Timeout,
+            Self::EscapeKey => Kind::EscapeKey,
+            Self::Hangup | Self::Interrupt | Self::Quit | Self::Terminate => Kind::Signal,
+            Self::Abandoned => Kind::Abandoned,
+        }
+    }
+
+    /// What is said about it.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Timeout => "the guest did not end before its --timeout",
+            Self::EscapeKey => "ended by the escape key",
+            Self::Hangup => "ended by SIGHUP",
+            Self::Interrupt => "ended by SIGINT",
+            Self::Quit => "ended by SIGQUIT",
+            Self::Terminate => "ended by SIGTERM",
+            Self::Abandoned => "ended because another guest could not be run",
         }
     }
 }
 
-/// How long a VM may take for what.
+/// How long guests may take for what.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// When the time-out ends it.
+    /// When the time-out ends them.
     pub deadline: Option<Instant>,
-    /// How long it may take to shut down when it was asked to.
+    /// How long they may take to shut down when they were asked to.
     pub grace: Duration,
 }
 
-/// Waits until the VM has ended, or stops it when something says so: what that was, if it was.
+/// Waits until all guests have ended, or stops them when something says so, and concludes about
+/// each.
 ///
-/// The VM's input comes from `stdin`, this process's.
+/// The first guest's input comes from `stdin`, this process's.
 pub fn supervise(
-    session: &Session,
-    events: Events,
+    group: &mut Group,
+    events: UnboundedReceiver<Event>,
     stdin: Source,
     limits: Limits,
-) -> Result<Option<StopCause>, Failure> {
-    let waited = runtime::Builder::new_current_thread()
+) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| cannot_wait(&error))
-        .and_then(|runtime| runtime.block_on(wait(session, events, stdin, limits)));
-    if waited != Ok(None) {
-        session.stop()?;
+        .map_err(|error| cannot_wait(&error))?;
+    let Some(cause) = runtime.block_on(wait(group, events, stdin, limits))? else {
+        return Ok(());
+    };
+    group.stop()?;
+    let mut stopped = false;
+    for guest in 0..group.len() as u32 {
+        stopped |= group.conclude(guest, Some(cause)) == Some(cause.kind());
     }
-    waited
+    // Once for all of them. What made us abandon them has been told.
+    if stopped && cause != StopCause::Abandoned {
+        notice(cause.message());
+    }
+    Ok(())
 }
 
 fn cannot_wait(error: &io::Error) -> Failure {
     Failure::internal(format!("cannot wait for signals: {error}"))
 }
 
+/// Waits until all guests have ended, or until something is to end those that are left.
 async fn wait(
-    session: &Session,
-    events: Events,
+    group: &mut Group,
+    events: UnboundedReceiver<Event>,
     stdin: Source,
     limits: Limits,
 ) -> Result<Option<StopCause>, Failure> {
@@ -96,25 +136,77 @@ async fn wait(
             .deadline
             .map(|deadline| Box::pin(sleep_until(deadline.into()))),
     };
-    tokio::select! {
-        // There is nothing to wait for if the VM could not be built.
-        built = events.built => if built.is_err() { return Ok(None) },
-        cause = causes.next() => return Ok(Some(cause)),
-    }
-    let _keyboard = Keyboard::attach(session, stdin, escape_key)?;
-    let mut ended = events.ended;
+    let mut watch = Watch {
+        group,
+        events,
+        built: 0,
+        stdin,
+        escape_key,
+        keyboard: None,
+    };
     let cause = tokio::select! {
-        _ = &mut ended => return Ok(None),
+        cause = watch.until(Group::has_ended) => return cause,
         cause = causes.next() => cause,
     };
-    if cause != StopCause::Terminate || !session.request_shutdown() {
+    if cause != StopCause::Terminate {
         return Ok(Some(cause));
     }
-    tokio::select! {
-        _ = &mut ended => Ok(None),
+    let asked = watch.group.request_shutdown();
+    let have_ended = |group: &Group| asked.iter().all(|&guest| !group.runs(guest));
+    let ended = tokio::select! {
+        ended = watch.until(have_ended) => ended?,
         // Also another SIGTERM, of somebody who will not wait.
-        cause = causes.next() => Ok(Some(cause)),
-        () = sleep(limits.grace) => Ok(Some(cause)),
+        cause = causes.next() => Some(cause),
+        () = sleep(limits.grace) => Some(cause),
+    };
+    // Those that could not be asked are stopped.
+    let rest = (!watch.group.has_ended()).then_some(cause);
+    Ok(ended.or(rest))
+}
+
+/// What is known of the guests, and the keyboard of the first one.
+struct Watch<'group> {
+    group: &'group mut Group,
+    events: UnboundedReceiver<Event>,
+    built: usize,
+    stdin: Source,
+    escape_key: Arc<Notify>,
+    keyboard: Option<Keyboard>,
+}
+
+impl Watch<'_> {
+    /// Concludes about each guest that ends, until `done` says so. `Some` when a guest could not
+    /// be run, so that the others are not to go on.
+    async fn until(&mut self, done: impl Fn(&Group) -> bool) -> Result<Option<StopCause>, Failure> {
+        while !done(self.group) {
+            match self.events.recv().await {
+                Some(Event::Built(_)) => {
+                    self.built += 1;
+                    // There is nothing to type for if a VM cannot be built.
+                    if self.built == self.group.len() {
+                        self.attach_keyboard()?;
+                    }
+                }
+                Some(Event::Ended(guest)) => {
+                    if self.group.conclude(guest, None) == Some(Kind::Error) {
+                        return Ok(Some(StopCause::Abandoned));
+                    }
+                }
+                // Every thread says that it ends.
+                None => break,
+            }
+        }
+        Ok(None)
+    }
+
+    fn attach_keyboard(&mut self) -> Result<(), Failure> {
+        let escape_key = Arc::clone(&self.escape_key);
+        self.keyboard = Some(Keyboard::attach(
+            self.group.input(),
+            self.stdin,
+            escape_key,
+        )?);
+        Ok(())
     }
 }
 
@@ -149,7 +241,11 @@ struct Keyboard {
 }
 
 impl Keyboard {
-    fn attach(session: &Session, stdin: Source, escape_key: Arc<Notify>) -> Result<Self, Failure> {
+    fn attach(
+        input: Arc<InputBuffer>,
+        stdin: Source,
+        escape_key: Arc<Notify>,
+    ) -> Result<Self, Failure> {
         let failed =
             |error: io::Error| Failure::internal(format!("cannot use the standard input: {error}"));
         let file = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
@@ -161,8 +257,7 @@ impl Keyboard {
             Command::End => escape_key.notify_one(),
             Command::Help => notice(escape::HELP),
         };
-        let reader =
-            StdinReader::start(file, stdin, session.input(), on_command).map_err(failed)?;
+        let reader = StdinReader::start(file, stdin, input, on_command).map_err(failed)?;
         Ok(Self {
             _reader: reader,
             _terminal: terminal,

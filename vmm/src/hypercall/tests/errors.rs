@@ -2,17 +2,25 @@
 //! fails has done nothing.
 
 use super::World;
-use super::world::{BATCH, BUFFER, FRAME, RAM_SIZE, REPORT, TABLE, answer, registers};
+use super::world::{
+    ATTACHED, BATCH, BUFFER, FRAME, GIVEN, OFFERED, PEER, RAM_SIZE, RANGE_COUNT, RANGES, REPORT,
+    SHARED_PAGE, TABLE, answer, good_word, registers,
+};
 use crate::console::output::Output;
-use pv_abi::address_space::LOWER_HALF_END;
+use crate::grant::{GrantedRange, Seat};
+use pv_abi::address_space::{LOWER_HALF_END, PAGE_SIZE};
 use pv_abi::calls::{CALLS, number};
 use pv_abi::crash::CrashReport;
+use pv_abi::grant::{Attachment, GRANTS, Offer};
+use pv_abi::mapping::Range;
+use pv_abi::start_info::RIGHT_READ;
 use pv_abi::stats::{BatchEntry, Stats};
 use pv_abi::trap::{TrapFrame, TrapHandler};
 use pv_abi::{Errno, Errno::*};
 use std::fs::File;
 use std::mem::{offset_of, size_of};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// A world in which a call fails, and the arguments with which it does.
 type Provocation = (World, Vec<u64>);
@@ -87,6 +95,101 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
 
         (number::sched_shutdown, EINVAL) => fresh(&[&[120], &[256], &[u32::MAX.into()]]),
 
+        (number::mem_populate | number::mem_release | number::mem_hint, EFAULT) => {
+            let size = size_of::<Range>() * usize::from(RANGE_COUNT);
+            let arrays = bad_structs(size, |gpa| vec![gpa]);
+            let ranges = [
+                (RAM_SIZE, PAGE_SIZE),
+                (RAM_SIZE - PAGE_SIZE, 2 * PAGE_SIZE),
+                (1 << 32, PAGE_SIZE),
+                (PAGE_SIZE.wrapping_neg(), PAGE_SIZE),
+                (PAGE_SIZE.wrapping_neg(), 2 * PAGE_SIZE),
+            ];
+            arrays.into_iter().chain(ranges.map(bad_range)).collect()
+        }
+        (number::mem_populate | number::mem_release | number::mem_hint, EINVAL) => {
+            NOT_PAGES.map(bad_range).into()
+        }
+        (number::mem_populate | number::mem_release | number::mem_hint, E2BIG) => {
+            TOO_MANY_PAGES.map(|size| bad_range((0, size))).into()
+        }
+        (number::mem_populate, ENOMEM) => {
+            let mut provocations = fresh(&[&[RANGES]]);
+            provocations[0].0.has_memory = false;
+            provocations
+        }
+        (number::mem_release | number::mem_hint, EPERM) => {
+            vec![bad_range((SHARED_PAGE, PAGE_SIZE))]
+        }
+
+        (number::mem_share, ENOENT) => [0, 3, 4, u32::MAX.into()]
+            .map(|guest| share_with(guest, 0x3_8000, PAGE_SIZE, 1))
+            .into(),
+        (number::mem_share, EFAULT) => [
+            (RAM_SIZE, PAGE_SIZE),
+            (RAM_SIZE - PAGE_SIZE, 2 * PAGE_SIZE),
+            (1 << 63, PAGE_SIZE),
+            (PAGE_SIZE.wrapping_neg(), 2 * PAGE_SIZE),
+        ]
+        .map(|(gpa, size)| share_with(PEER.into(), gpa, size, 1))
+        .into(),
+        (number::mem_share, EINVAL) => {
+            let ranges = NOT_PAGES.map(|(gpa, size)| share_with(PEER.into(), gpa, size, 1));
+            let rights = [0, 2, 4, 5, 7, 8, 9, 1 << 31]
+                .map(|rights| share_with(PEER.into(), 0x3_8000, PAGE_SIZE, rights));
+            ranges.into_iter().chain(rights).collect()
+        }
+        (number::mem_share, E2BIG) => TOO_MANY_PAGES
+            .map(|size| share_with(PEER.into(), 0, size, 1))
+            .into(),
+        (number::mem_share, ENOSPC) => {
+            let (mut world, arguments) = share_with(PEER.into(), 0x3_8000, PAGE_SIZE, 1);
+            // One is given already.
+            for _ in 1..GRANTS {
+                world.call(number::mem_share, &arguments).unwrap();
+            }
+            world.stats = Default::default();
+            vec![(world, arguments)]
+        }
+
+        (number::mem_unshare, ENOENT) => fresh(&[
+            // The next one to be given, those of other generations, and any.
+            &[u64::from(GIVEN) + 1],
+            &[u64::from(GIVEN) + GRANTS as u64],
+            &[1 << 31],
+            &[u32::MAX.into()],
+        ]),
+
+        (number::mem_attach, ENOENT) => no_grants(|guest, grant| vec![guest, grant, BUFFER]),
+        (number::mem_attach, EFAULT) => bad_structs(size_of::<Attachment>(), |gpa| {
+            vec![PEER.into(), OFFERED.into(), gpa]
+        }),
+        (number::mem_attach, EBUSY) => fresh(&[&[PEER.into(), ATTACHED.into(), BUFFER]]),
+        (number::mem_attach, ENOSPC) => vec![all_attached()],
+        (number::mem_attach, EIO) => {
+            let provocations = fresh(&[&[PEER.into(), OFFERED.into(), BUFFER]]);
+            provocations[0].0.slots.refuse(true);
+            provocations
+        }
+
+        (number::mem_detach, ENOENT) => {
+            let mut provocations = no_grants(|guest, grant| vec![guest, grant]);
+            // It is offered, but not attached.
+            provocations.extend(fresh(&[&[PEER.into(), OFFERED.into()]]));
+            provocations
+        }
+
+        (number::mem_offers, EFAULT) => [
+            bad_structs(size_of::<Offer>(), |gpa| vec![gpa, 1]),
+            bad_structs(64 * size_of::<Offer>(), |gpa| vec![gpa, 64]),
+            // An empty array has an address too.
+            fresh(&[&[BUFFER + 1, 0], &[RAM_SIZE + 8, 0]]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        (number::mem_offers, E2BIG) => fresh(&[&[BUFFER, 65], &[BUFFER, u32::MAX.into()]]),
+
         (number::io_console_write, EFAULT) => [
             bad_buffers(1, |gpa| vec![gpa, 1]),
             bad_buffers(5000, |gpa| vec![gpa, 5000]),
@@ -158,7 +261,7 @@ fn every_documented_error_can_be_provoked_and_does_nothing() {
                 assert_eq!(arguments.len(), call.arguments.len(), "{what}");
                 let what = format!("{what}, by {arguments:x?}");
                 let before = world.snapshot();
-                let rax = world.dispatch(call.number.into(), &registers(&arguments));
+                let rax = world.dispatch(good_word(call), &registers(&arguments));
                 assert_eq!(answer(rax), Err(errno), "{what}");
                 assert!(world.snapshot() == before, "{what}");
                 assert_eq!((world.stats.hypercalls(), world.stats.failed), (1, 1));
@@ -237,6 +340,69 @@ where
     let world = World::new();
     world.put(gpa, &value);
     (world, arguments.to_vec())
+}
+
+/// Starts and sizes that make no range of pages.
+const NOT_PAGES: [(u64, u64); 5] = [
+    (0x3_4000, 0),
+    (0x3_4000, 1),
+    (0x3_4000, PAGE_SIZE - 1),
+    (0x3_4001, PAGE_SIZE),
+    (u64::MAX, PAGE_SIZE),
+];
+
+/// Sizes above 2 MiB.
+const TOO_MANY_PAGES: [u64; 2] = [(2 << 20) + PAGE_SIZE, PAGE_SIZE.wrapping_neg()];
+
+/// A world whose first `pv_range` is this one.
+fn bad_range((start, size): (u64, u64)) -> Provocation {
+    poked(RANGES, Range { start, size }, &[RANGES])
+}
+
+fn share_with(guest: u64, gpa: u64, size: u64, rights: u64) -> Provocation {
+    (World::new(), vec![guest, gpa, size, rights])
+}
+
+/// Guests and grants that there are not, or not for this guest.
+fn no_grants(arguments: impl Fn(u64, u64) -> Vec<u64>) -> Vec<Provocation> {
+    let (peer, offered) = (u64::from(PEER), u64::from(OFFERED));
+    [
+        (peer, u64::from(ATTACHED) + 1),
+        (peer, offered + GRANTS as u64),
+        (peer, 1 << 31),
+        // Its own, one that does not run, one that there is not.
+        (0, GIVEN.into()),
+        (2, offered),
+        (3, offered),
+        (u32::MAX.into(), offered),
+    ]
+    .into_iter()
+    .map(|(guest, grant)| (World::new(), arguments(guest, grant)))
+    .collect()
+}
+
+/// A world in which this guest has attached as many grants as it can, and is offered another.
+fn all_attached() -> Provocation {
+    let world = World::new();
+    let seat = |guest| Seat {
+        domains: Arc::clone(&world.domains),
+        guest,
+    };
+    let third = World::in_seat(seat(2));
+    let range = GrantedRange {
+        gpa: 0,
+        size: PAGE_SIZE,
+        rights: RIGHT_READ,
+    };
+    // One is attached already.
+    for _ in 1..GRANTS {
+        let grant = third.services.grants.share(0, range).unwrap();
+        world.services.grants.attach(2, grant).unwrap();
+    }
+    // So that it stays.
+    let mut world = world;
+    world.others.push(third);
+    (world, vec![PEER.into(), OFFERED.into(), BUFFER])
 }
 
 /// A world whose console nobody reads.

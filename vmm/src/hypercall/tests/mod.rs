@@ -7,10 +7,12 @@ mod core;
 mod debug;
 mod errors;
 mod generate;
+mod grants;
 mod hostile;
 mod model;
 mod race;
 mod sched;
+mod slots;
 mod trap;
 mod world;
 

@@ -1,13 +1,17 @@
 //! A VM as the dispatcher sees it: RAM, console, monitors and private pages, but no KVM.
 
+use super::slots::RecordedSlots;
 use crate::carrier::{Carrier, Gate, Mode, Privilege};
 use crate::console::Console;
 use crate::console::input::InputBuffer;
 use crate::console::output::Output;
+use crate::grant::window::Window;
+use crate::grant::{Domains, GrantedRange, Seat};
 use crate::hypercall::page::HypercallPage;
 use crate::hypercall::stats::CallStats;
 use crate::hypercall::{Action, Arguments, CallContext, Services, ServicesConfig, dispatch};
 use crate::layout::{MONITOR_DATA, MONITOR_IDT, monitor_window};
+use crate::memory::balloon::while_the_host_has_no_memory;
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
 use crate::monitor::state::Monitor;
@@ -17,10 +21,13 @@ use crate::space::shootdown::Shootdown;
 use crate::sync::lock;
 use crate::time::clock::Clock;
 use crate::vm::FEATURES;
-use pv_abi::address_space::LINEAR_MAP_BASE;
+use pv_abi::address_space::{LINEAR_MAP_BASE, PAGE_SIZE};
 use pv_abi::calls::{CallSpec, number};
 use pv_abi::convention::{ARGUMENTS, MAX_RESULT};
 use pv_abi::crash::{CRASH_TRAP, CrashReport};
+use pv_abi::grant::{GRANTS, Offer};
+use pv_abi::mapping::Range;
+use pv_abi::start_info::{RIGHT_READ, RIGHT_WRITE};
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
 use pv_abi::{CallWord, Errno, Gpa};
@@ -50,6 +57,21 @@ pub(super) const MESSAGE_GPA: u64 = 0x1_1001;
 pub(super) const BUFFER: u64 = 0x1_8000;
 /// What was typed on the console.
 pub(super) const TYPED: &[u8] = b"hello";
+
+// What a world that is not alone shares with its peer, by the numbers of the grants.
+/// The number of the peer among the guests.
+pub(super) const PEER: u32 = 1;
+/// The grant that this guest gives the peer.
+pub(super) const GIVEN: u32 = 0;
+/// The grants of the peer's: one that is not attached, and one that is.
+pub(super) const OFFERED: u32 = 0;
+pub(super) const ATTACHED: u32 = 1;
+/// The page that this guest shares with the peer, and the first of two that the peer shares.
+pub(super) const SHARED_PAGE: u64 = 0x3_0000;
+/// Two `pv_range` of one page each, which nothing else uses.
+pub(super) const RANGES: u64 = 0x1_4000;
+pub(super) const RANGE_COUNT: u16 = 2;
+pub(super) const RANGE_PAGES: [u64; RANGE_COUNT as usize] = [0x3_4000, 0x3_6000];
 
 const VCPUS: u32 = 3;
 /// The vCPU that calls: not the first, so that a confusion of vCPUs shows.
@@ -103,6 +125,12 @@ pub(super) fn good_arguments(call: &CallSpec) -> Arguments {
         number::trap_return => &[FRAME],
         number::sched_yield | number::sched_reboot | number::sched_crash => &[],
         number::sched_shutdown => &[7],
+        number::mem_populate | number::mem_release | number::mem_hint => &[RANGES],
+        number::mem_share => &[PEER as u64, 0x3_8000, 4096, RIGHT_READ as u64],
+        number::mem_unshare => &[GIVEN as u64],
+        number::mem_attach => &[PEER as u64, OFFERED as u64, BUFFER],
+        number::mem_detach => &[PEER as u64, ATTACHED as u64],
+        number::mem_offers => &[BUFFER, 64],
         number::io_console_write => &[MESSAGE_GPA, 4],
         number::io_console_read => &[BUFFER, 3, 0],
         number::debug_print => &[4, u64::from_le_bytes(*b"abcdefgh"), 0, 0, 0, 0],
@@ -113,6 +141,17 @@ pub(super) fn good_arguments(call: &CallSpec) -> Arguments {
     };
     assert_eq!(arguments.len(), call.arguments.len(), "{}", call.name);
     registers(arguments)
+}
+
+/// The call word with which a call succeeds in a fresh world: with the count of its array, if it
+/// takes one.
+pub(super) fn good_word(call: &CallSpec) -> u64 {
+    let count = if call.repeated { RANGE_COUNT } else { 0 };
+    CallWord {
+        count,
+        ..CallWord::single(call.number)
+    }
+    .encode()
 }
 
 /// The argument registers; in those that the call has no use for there is anything.
@@ -141,6 +180,8 @@ pub(super) struct Snapshot {
     output: Vec<u8>,
     report: String,
     action: String,
+    slots: String,
+    offers: String,
 }
 
 pub(super) struct World {
@@ -152,6 +193,14 @@ pub(super) struct World {
     pub action: Option<Action>,
     /// Whether the host has random numbers to give.
     pub has_entropy: bool,
+    /// Whether the host has memory to give.
+    pub has_memory: bool,
+    /// The guests of the process.
+    pub domains: Arc<Domains>,
+    /// Those of them that run beside this one, the peer first.
+    pub others: Vec<World>,
+    /// The memory slots of attached grants.
+    pub slots: Arc<RecordedSlots>,
     monitors: Vec<Monitor>,
     private: Arc<PrivateMemory>,
     root: u64,
@@ -159,23 +208,43 @@ pub(super) struct World {
 
 impl World {
     pub fn new() -> Self {
-        Self::in_mode(modes()[0])
+        Self::with_output(Output::memory(OUTPUT_LIMIT))
     }
 
+    /// The only guest of its process.
     pub fn in_mode(mode: Mode) -> Self {
-        Self::build(mode, Output::memory(OUTPUT_LIMIT), TABLE_PAGES)
+        let output = Output::memory(OUTPUT_LIMIT);
+        Self::build(mode, output, TABLE_PAGES, Seat::alone())
     }
 
     pub fn with_output(output: Output) -> Self {
-        Self::build(modes()[0], output, TABLE_PAGES)
+        Self::with_peer(output, TABLE_PAGES)
     }
 
     /// A world in which page tables may have so many pages.
     pub fn with_table_pages(pages: u64) -> Self {
-        Self::build(modes()[0], Output::memory(OUTPUT_LIMIT), pages)
+        Self::with_peer(Output::memory(OUTPUT_LIMIT), pages)
     }
 
-    fn build(mode: Mode, output: Output, table_pages: u64) -> Self {
+    fn with_peer(output: Output, table_pages: u64) -> Self {
+        let domains = Arc::new(Domains::new(3));
+        let seat = |guest| Seat {
+            domains: Arc::clone(&domains),
+            guest,
+        };
+        let mut world = Self::build(modes()[0], output, table_pages, seat(0));
+        world.others.push(Self::in_seat(seat(PEER)));
+        world.furnish_grants();
+        world
+    }
+
+    /// One of several guests of a process.
+    pub fn in_seat(seat: Seat) -> Self {
+        let output = Output::memory(OUTPUT_LIMIT);
+        Self::build(modes()[0], output, TABLE_PAGES, seat)
+    }
+
+    fn build(mode: Mode, output: Output, table_pages: u64, seat: Seat) -> Self {
         let pages = PRIVATE_PAGES + table_pages;
         let private = Arc::new(PrivateMemory::new(RAM_SIZE, pages).unwrap());
         let mut tables = PageTables::new(&private).unwrap();
@@ -203,6 +272,8 @@ impl World {
         let table_pool = TablePool::new(&private, table_pages).unwrap();
         let input = Arc::<InputBuffer>::default();
         input.push(TYPED);
+        let slots = Arc::<RecordedSlots>::default();
+        let domains = Arc::clone(&seat.domains);
         let world = Self {
             services: Arc::new(Services::new(ServicesConfig {
                 ram: Arc::new(Ram::new(RAM_SIZE).unwrap()),
@@ -215,12 +286,19 @@ impl World {
                 console: Console::with_input(output, Arc::clone(&input)),
                 features: FEATURES,
                 mode,
+                seat,
+                grant_window: Window::behind(private.start() + private.size()),
+                grant_slots: Box::new(Arc::clone(&slots)),
                 clock: Clock::start(1_000_000_000, 0),
             })),
             stats: CallStats::default(),
             input,
             action: None,
             has_entropy: true,
+            has_memory: true,
+            domains,
+            others: Vec::new(),
+            slots,
             monitors,
             private,
             root,
@@ -258,6 +336,25 @@ impl World {
         };
         self.put(REPORT, &report);
         self.services.ram.write(Gpa(MESSAGE_GPA), MESSAGE).unwrap();
+        let ranges = RANGE_PAGES.map(|start| Range {
+            start,
+            size: PAGE_SIZE,
+        });
+        self.put(RANGES, &ranges);
+    }
+
+    fn furnish_grants(&self) {
+        let peer = &self.others[0];
+        let page = |index| GrantedRange {
+            gpa: SHARED_PAGE + index * PAGE_SIZE,
+            size: PAGE_SIZE,
+            rights: RIGHT_READ | RIGHT_WRITE,
+        };
+        let (own, others) = (&self.services.grants, &peer.services.grants);
+        assert_eq!(own.share(PEER, page(0)), Ok(GIVEN));
+        assert_eq!(others.share(0, page(0)), Ok(OFFERED));
+        assert_eq!(others.share(0, page(1)), Ok(ATTACHED));
+        own.attach(PEER, ATTACHED).unwrap();
     }
 
     /// Carries a call out.
@@ -269,10 +366,11 @@ impl World {
             stats: &mut self.stats,
             action: None,
         };
-        let rax = if self.has_entropy {
-            dispatch(&mut context, word, arguments)
-        } else {
-            crate::entropy::while_it_fails(|| dispatch(&mut context, word, arguments))
+        let mut dispatch = || dispatch(&mut context, word, arguments);
+        let rax = match (self.has_entropy, self.has_memory) {
+            (true, true) => dispatch(),
+            (false, _) => crate::entropy::while_it_fails(dispatch),
+            (true, false) => while_the_host_has_no_memory(dispatch),
         };
         self.action = context.action;
         rax
@@ -370,7 +468,20 @@ impl World {
             output: self.output(),
             report: self.report(),
             action: format!("{:?}", self.action),
+            slots: format!("{:?}", self.slots.attached()),
+            offers: format!("{:?}", self.offers()),
         }
+    }
+
+    /// What other guests offer this one, and what this one offers its peer.
+    fn offers(&self) -> [Vec<Offer>; 2] {
+        let of = |world: &Self| {
+            let mut offers = vec![Offer::default(); 2 * GRANTS];
+            let count = world.services.grants.offers(&mut offers);
+            offers.truncate(count);
+            offers
+        };
+        [of(self), self.others.first().map(of).unwrap_or_default()]
     }
 
     fn private(&self) -> Vec<u8> {
