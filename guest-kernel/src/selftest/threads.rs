@@ -276,21 +276,35 @@ fn sleepers_wake_in_order() -> Outcome {
     if !available() {
         return Ok(());
     }
-    let order = ONE.run(|| {
-        let order = Arc::new(SpinLock::new(Vec::new()));
-        let start = Instant::now() + Duration::from_millis(1);
-        let threads = [3, 1, 2, 0].map(|number| {
-            let order = Arc::clone(&order);
-            thread::spawn(move || {
-                thread::sleep_until(start + Duration::from_micros(500) * number);
-                order.lock().push(number);
-            })
-        });
-        threads.into_iter().for_each(|thread| thread.join());
-        core::mem::take(&mut *order.lock())
+    // How long it takes until all are asleep is not known; on an emulated host, long.
+    let mut lead = Duration::from_millis(1);
+    loop {
+        let (in_time, order) = ONE.run(|| sleepers(lead));
+        if in_time {
+            ensure_eq!(order, vec![0, 1, 2, 3], "the order of waking");
+            return Ok(());
+        }
+        lead *= 2;
+    }
+}
+
+/// Threads that sleep until shortly after one another, the first for so long: whether all were
+/// asleep when the first was to wake, and their order.
+fn sleepers(lead: Duration) -> (bool, Vec<u32>) {
+    let order = Arc::new(SpinLock::new(Vec::new()));
+    let start = Instant::now() + lead;
+    let threads = [3, 1, 2, 0].map(|number| {
+        let order = Arc::clone(&order);
+        thread::spawn(move || {
+            let in_time = Instant::now() < start;
+            thread::sleep_until(start + Duration::from_micros(500) * number);
+            order.lock().push(number);
+            in_time
+        })
     });
-    ensure_eq!(order, vec![0, 1, 2, 3], "the order of waking");
-    Ok(())
+    let in_time = threads.map(|thread| thread.join());
+    let order = core::mem::take(&mut *order.lock());
+    (in_time.into_iter().all(|in_time| in_time), order)
 }
 
 fn sleeping_takes_its_time() -> Outcome {
