@@ -200,16 +200,18 @@ impl Timers {
     /// Raises the ports of the timers of a vCPU that are due, on its own thread, and sets its
     /// alarm to the next. The caller looks then whether an upcall is due.
     pub fn run_due(&self, vcpu: u32, services: &Services) {
-        let news = {
-            let mut own = self.vcpu(vcpu);
-            if own.queue.next_deadline().is_none() {
-                return;
-            }
-            let news = own.raise_due(&self.clock, &services.events);
-            own.set_alarm(&self.clock);
-            news
-        };
-        news.tell(&services.vcpus, Some(vcpu));
+        self.raise_due_of(vcpu, &services.events)
+            .tell(&services.vcpus, Some(vcpu));
+    }
+
+    pub(super) fn raise_due_of(&self, vcpu: u32, events: &Events) -> News {
+        let mut own = self.vcpu(vcpu);
+        if own.queue.next_deadline().is_none() {
+            return News::default();
+        }
+        let news = own.raise_due(&self.clock, events);
+        own.set_alarm(&self.clock);
+        news
     }
 
     /// Has a vCPU's thread leave the guest soon, to look again at what there is.
