@@ -162,7 +162,8 @@ mod tests {
             deltas.sort_unstable();
             let times: std::vec::Vec<_> = deltas
                 .iter()
-                .filter(|&&delta| u128::from(delta) * 1000 / u128::from(frequency) < 1 << 50)
+                // After five centuries it begins again.
+                .filter(|&&delta| delta / frequency < 1 << 34)
                 .map(|delta| clock.at(start.wrapping_add(*delta)))
                 .collect();
             prop_assert!(times.is_sorted());
