@@ -1,9 +1,11 @@
 //! The ports of a VM as the ABI's reference describes them, written down a second time, without
 //! any concurrency: what the tests compare with.
 
+use super::pages::Pages;
 use super::port::{Kind, Source};
 use pv_abi::Errno::{self, EBUSY, EINVAL, ENOENT, ENOSPC, EPERM};
 use pv_abi::event::{EVENT_PORTS, EVENT_PORTS_PER_PRIORITY, EVENT_WORDS, TIMERS_MAX};
+use pv_abi::event_protocol::{Ports, Target, Word};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A port that is not free.
@@ -22,6 +24,22 @@ pub struct Words {
     pub mask: [u64; EVENT_WORDS],
     /// The selector of each vCPU, and whether its `upcall_pending` is set.
     pub vcpus: Vec<(u64, bool)>,
+}
+
+impl Words {
+    /// Those of a VM.
+    pub fn of(pages: &Pages) -> Self {
+        let ports = pages.ports();
+        let vcpu = |number| {
+            let target = pages.target(number);
+            (target.selector().load(), target.upcall_pending())
+        };
+        Self {
+            pending: std::array::from_fn(|index| ports.pending(index).load()),
+            mask: std::array::from_fn(|index| ports.mask(index).load()),
+            vcpus: (0..pages.vcpus()).map(vcpu).collect(),
+        }
+    }
 }
 
 /// The ports of a VM.

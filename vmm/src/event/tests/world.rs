@@ -8,7 +8,7 @@ use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use crate::vcpu::shared::Vcpus;
 use pv_abi::event::EVENT_WORDS;
-use pv_abi::event_protocol::{Ports, Taker, Target, Word};
+use pv_abi::event_protocol::{Taker, Target, Word};
 use std::sync::Arc;
 
 pub const VCPUS: u32 = 3;
@@ -35,16 +35,7 @@ impl World {
     }
 
     pub fn words(&self) -> Words {
-        let ports = self.pages.ports();
-        let vcpu = |number| {
-            let target = self.pages.target(number);
-            (target.selector().load(), target.upcall_pending())
-        };
-        Words {
-            pending: std::array::from_fn(|index| ports.pending(index).load()),
-            mask: std::array::from_fn(|index| ports.mask(index).load()),
-            vcpus: (0..VCPUS).map(vcpu).collect(),
-        }
+        Words::of(&self.pages)
     }
 
     /// What a vCPU of the guest takes, when `vcpu_of` says whose each port is.
