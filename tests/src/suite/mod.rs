@@ -4,6 +4,7 @@ mod bad_guest;
 mod boot;
 mod console;
 mod crash;
+mod events;
 mod limits;
 mod report;
 
@@ -47,5 +48,12 @@ fn in_every_mode() -> Vec<InMode> {
 }
 
 fn once() -> Vec<Once> {
-    [boot::ONCE, console::ONCE, limits::ONCE, report::ONCE].concat()
+    [
+        boot::ONCE,
+        console::ONCE,
+        events::ONCE,
+        limits::ONCE,
+        report::ONCE,
+    ]
+    .concat()
 }

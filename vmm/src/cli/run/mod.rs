@@ -29,7 +29,7 @@ use paravane::vm::stages::Stages;
 use session::{Finished, Plan, Session};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use supervisor::{Limits, StopCause};
 
@@ -209,7 +209,10 @@ fn execute(request: &Request, mut stages: Stages) -> Result<(Run, Option<StopCau
         output: Output::stdout,
         stages,
     };
+    let (ready, is_ready) = mpsc::channel();
     let (session, events) = Session::start(plan, move || {
+        // A guest that runs can be asked to end. Without a supervisor there is nothing to wait for.
+        let _ = is_ready.recv();
         if says_keys {
             notice(escape::HELP);
         }
@@ -218,7 +221,10 @@ fn execute(request: &Request, mut stages: Stages) -> Result<(Run, Option<StopCau
         deadline,
         grace: request.grace,
     };
-    let cause = supervisor::supervise(&session, events, stdin, limits)?;
+    let cause = supervisor::supervise(&session, events, stdin, limits, move || {
+        // Whoever does not wait for it has failed.
+        let _ = ready.send(());
+    })?;
     let finished = session.join()?;
     Ok((Run { image, finished }, cause))
 }

@@ -59,18 +59,19 @@ pub struct Limits {
 
 /// Waits until the VM has ended, or stops it when something says so: what that was, if it was.
 ///
-/// The VM's input comes from `stdin`, this process's.
+/// The VM's input comes from `stdin`, this process's. From `on_ready` on, signals are handled.
 pub fn supervise(
     session: &Session,
     events: Events,
     stdin: Source,
     limits: Limits,
+    on_ready: impl FnOnce(),
 ) -> Result<Option<StopCause>, Failure> {
     let waited = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| cannot_wait(&error))
-        .and_then(|runtime| runtime.block_on(wait(session, events, stdin, limits)));
+        .and_then(|runtime| runtime.block_on(wait(session, events, stdin, limits, on_ready)));
     if waited != Ok(None) {
         session.stop()?;
     }
@@ -86,6 +87,7 @@ async fn wait(
     events: Events,
     stdin: Source,
     limits: Limits,
+    on_ready: impl FnOnce(),
 ) -> Result<Option<StopCause>, Failure> {
     let escape_key = Arc::new(Notify::new());
     // Before the terminal is in raw mode, so that no signal can leave it so.
@@ -96,6 +98,7 @@ async fn wait(
             .deadline
             .map(|deadline| Box::pin(sleep_until(deadline.into()))),
     };
+    on_ready();
     tokio::select! {
         // There is nothing to wait for if the VM could not be built.
         built = events.built => if built.is_err() { return Ok(None) },
