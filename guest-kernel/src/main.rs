@@ -17,6 +17,7 @@ mod hostile;
 mod provoke;
 mod report;
 mod selftest;
+mod service;
 mod shell;
 
 use paravane_sdk::{entry, println, start_info};
