@@ -54,7 +54,10 @@ typedef uint64_t pv_gpa_t;
 #define PV_EAGAIN 11
 /* The VMM will spend no more memory on this guest. */
 #define PV_ENOMEM 12
-/* A guest-physical address is past the end of RAM, wraps around, or is not aligned. */
+/*
+ * A guest-physical address is past the end of RAM, wraps around, or is not aligned; or the
+ * call would write there, and the page is sealed.
+ */
 #define PV_EFAULT 14
 /* It is in use. */
 #define PV_EBUSY 16
@@ -1592,7 +1595,8 @@ static inline int64_t pv_as_create(const void *page)
 }
 
 /*
- * Removes an address space with all its mappings. What is mapped there is not changed.
+ * Removes an address space with all its mappings, those of sealed pages included. What is
+ * mapped there is not changed.
  *
  * - space: the address space
  * - returns: 0
@@ -1670,8 +1674,8 @@ static inline int64_t pv_as_unmap(const void *page, uint32_t space, pv_gpa_t ele
  * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned
  * - -PV_EINVAL: as for `as_map`, or `gpa` is not 0
  * - -PV_E2BIG: a size is above 2 MiB (1 GiB where both are multiples of 2 MiB)
- * - -PV_EPERM: it would be writable and executable, writable and sealed, or more than the
- *   grant allows
+ * - -PV_EPERM: it would be writable and executable, or more than the grant allows, or a
+ *   page that would get other rights is sealed
  * - -PV_ENOMEM: a 2 MiB mapping would have to be split, and the page tables have reached
  *   their quota
  */
@@ -1710,10 +1714,10 @@ static inline int64_t pv_as_switch(const void *page, uint32_t space)
 }
 
 /*
- * Makes pages immutable until the VM ends. Each element is a `pv_range` of mapped pages
- * without the right to write. From then on no mapping of the same RAM is writable, whoever
- * makes it; the pages cannot be unmapped or get other rights; the VMM writes to them for no
- * call; and they cannot be released.
+ * Makes pages of RAM immutable until the VM ends. Each element is a `pv_range` of mapped
+ * pages without the right to write. From then on no mapping of them is writable, whoever
+ * makes it; none is removed, but with its address space, or gets other rights; the VMM
+ * writes to them for no call; and they cannot be released.
  *
  * - space: the address space
  * - elements: array of `pv_range`, 8-byte aligned

@@ -47,6 +47,7 @@ pub mod panic;
 #[doc(hidden)]
 pub mod rt;
 pub mod sched;
+pub mod space;
 mod stack;
 pub mod start_info;
 pub mod stats;

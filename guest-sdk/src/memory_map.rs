@@ -55,6 +55,23 @@ impl fmt::Display for Kind {
 pub struct Rights(u32);
 
 impl Rights {
+    /// To read alone.
+    pub const READ: Self = Self(RIGHT_READ);
+    /// To read and write.
+    pub const READ_WRITE: Self = Self(RIGHT_READ | RIGHT_WRITE);
+    /// To read and execute.
+    pub const READ_EXECUTE: Self = Self(RIGHT_READ | RIGHT_EXECUTE);
+
+    /// The rights that `RIGHT_*` of the ABI stand for.
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The `RIGHT_*` of the ABI.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Whether it can be read.
     pub fn read(self) -> bool {
         self.0 & RIGHT_READ != 0

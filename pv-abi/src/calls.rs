@@ -92,8 +92,8 @@ macro_rules! for_each_call {
                 in As, since (1, 1), cost UserExit, batch yes, repeat no,
                 replaces "allocating and filling a page-map level-4 table";
 
-            /// Removes an address space with all its mappings. What is mapped there is not
-            /// changed.
+            /// Removes an address space with all its mappings, those of sealed pages included. What is
+            /// mapped there is not changed.
             unsafe fn as_destroy = 0x021 (
                 space: u32 = "the address space",
             ) -> "0"
@@ -156,7 +156,7 @@ macro_rules! for_each_call {
                     EFAULT = "the array is not in RAM or not 8-byte aligned",
                     EINVAL = "as for `as_map`, or `gpa` is not 0",
                     E2BIG = "a size is above 2 MiB (1 GiB where both are multiples of 2 MiB)",
-                    EPERM = "it would be writable and executable, writable and sealed, or more than the grant allows",
+                    EPERM = "it would be writable and executable, or more than the grant allows, or a page that would get other rights is sealed",
                     ENOMEM = "a 2 MiB mapping would have to be split, and the page tables have reached their quota"
                 ]
                 in As, since (1, 1), cost UserExit, batch no, repeat yes,
@@ -183,10 +183,10 @@ macro_rules! for_each_call {
                 in As, since (1, 1), cost UserExit, batch no, repeat no,
                 replaces "MOV CR3";
 
-            /// Makes pages immutable until the VM ends. Each element is a `pv_range` of mapped pages
-            /// without the right to write. From then on no mapping of the same RAM is writable,
-            /// whoever makes it; the pages cannot be unmapped or get other rights; the VMM writes to
-            /// them for no call; and they cannot be released.
+            /// Makes pages of RAM immutable until the VM ends. Each element is a `pv_range` of mapped
+            /// pages without the right to write. From then on no mapping of them is writable,
+            /// whoever makes it; none is removed, but with its address space, or gets other rights;
+            /// the VMM writes to them for no call; and they cannot be released.
             safe fn as_seal = 0x027 (
                 space: u32 = "the address space",
                 elements: Gpa = "array of `pv_range`, 8-byte aligned",

@@ -47,7 +47,8 @@ errnos! {
     EAGAIN = 11,
     /// The VMM will spend no more memory on this guest.
     ENOMEM = 12,
-    /// A guest-physical address is past the end of RAM, wraps around, or is not aligned.
+    /// A guest-physical address is past the end of RAM, wraps around, or is not aligned; or the
+    /// call would write there, and the page is sealed.
     EFAULT = 14,
     /// It is in use.
     EBUSY = 16,

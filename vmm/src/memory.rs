@@ -154,6 +154,12 @@ impl Ram {
         self.check_range(gpa, u64::from(count) * size_of::<T>() as u64)
     }
 
+    /// As [`Self::check_array`], for an array that is to be written.
+    pub fn check_writable_array<T>(&self, gpa: Gpa, count: u32) -> Result<(), Errno> {
+        Self::check_alignment(gpa)?;
+        self.check_writable(gpa, u64::from(count) * size_of::<T>() as u64)
+    }
+
     fn check_alignment(gpa: Gpa) -> Result<(), Errno> {
         if gpa.0.is_multiple_of(8) {
             Ok(())

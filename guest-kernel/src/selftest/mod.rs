@@ -17,6 +17,7 @@ mod heap;
 mod memory;
 mod sched;
 mod smp;
+mod space;
 mod stack;
 mod stats;
 mod sync;
@@ -66,6 +67,7 @@ const GROUPS: &[Group] = &[
     events::GROUP,
     time::GROUP,
     sched::GROUP,
+    space::GROUP,
     tls::GROUP,
     stats::GROUP,
     stack::GROUP,

@@ -51,7 +51,7 @@ unsafe extern "C" fn enter() -> ! {
 }
 
 /// Starts the other vCPU at a function that never returns, on a stack of its own.
-fn start(function: extern "C" fn() -> !) -> Result<u32, Errno> {
+pub(super) fn start(function: extern "C" fn() -> !) -> Result<u32, Errno> {
     let stack = Box::leak(vec![0u8; STACK].into_boxed_slice());
     let top = stack.as_ptr_range().end as u64 & !15;
     // SAFETY: the entry calls the function on a stack that nobody else uses.
@@ -65,17 +65,17 @@ fn start(function: extern "C" fn() -> !) -> Result<u32, Errno> {
     }
 }
 
-fn stop_self() -> ! {
+pub(super) fn stop_self() -> ! {
     // SAFETY: nothing of this vCPU is needed any more.
     let result = unsafe { raw::vcpu_stop(vcpu::id()) };
     panic!("vcpu_stop of the own vCPU returned {result:?}");
 }
 
-fn is_there() -> bool {
+pub(super) fn is_there() -> bool {
     start_info::get().vcpus() > OTHER
 }
 
-fn wait_for_state(state: u32) {
+pub(super) fn wait_for_state(state: u32) {
     while raw::vcpu_state(OTHER) != Ok(state) {
         spin_loop();
     }

@@ -34,7 +34,7 @@ pub(super) fn core_batch(
         return Err(Errno::EINVAL);
     }
     let ram = &context.services.ram;
-    ram.check_array::<BatchEntry>(entries, count)?;
+    ram.check_writable_array::<BatchEntry>(entries, count)?;
     for index in 0..count {
         let gpa = Gpa(entries.0 + u64::from(index) * size_of::<BatchEntry>() as u64);
         let entry: BatchEntry = ram.read_struct(gpa)?;
@@ -66,7 +66,7 @@ pub(super) fn core_entropy(
         return Err(Errno::E2BIG);
     }
     let ram = &context.services.ram;
-    ram.check_range(buffer, size.into())?;
+    ram.check_writable(buffer, size.into())?;
     in_pieces(buffer, size, |gpa, piece| {
         crate::entropy::fill(piece).map_err(|_| Errno::EIO)?;
         ram.write(gpa, piece)

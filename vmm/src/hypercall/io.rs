@@ -45,7 +45,7 @@ pub(super) fn io_console_read(
     timeout: u64,
 ) -> Result<u32, Errno> {
     let services = context.services;
-    services.ram.check_range(buffer, size.into())?;
+    services.ram.check_writable(buffer, size.into())?;
     if size == 0 {
         return Ok(0);
     }

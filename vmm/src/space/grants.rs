@@ -17,7 +17,7 @@ impl State {
         let gpas = gpa..gpa + size;
         if self.ram.is_sealed(Gpa(gpa), size)
             || self.shared.iter().any(|extent| extent.overlaps(&gpas))
-            || self.any_has(&gpas, Right::Execute, &None)
+            || self.any_has(&gpas, Right::Execute)
         {
             return Err(Errno::EPERM);
         }
@@ -28,7 +28,7 @@ impl State {
     pub(super) fn share(&mut self, gpa: u64, size: u64, rights: u32) -> Result<(), Errno> {
         let gpas = gpa..gpa + size;
         let sealed = rights & RIGHT_WRITE != 0 && self.ram.is_sealed(Gpa(gpa), size);
-        if sealed || self.any_has(&gpas, Right::Execute, &None) {
+        if sealed || self.any_has(&gpas, Right::Execute) {
             return Err(Errno::EPERM);
         }
         self.shared.push(Extent::new(gpa, size, rights));

@@ -26,7 +26,7 @@ impl State {
         if let Some(right) = Right::of(access)
             && !self.is_foreign(gpas.start)
         {
-            if self.any_has(&gpas, right.other(), &None) {
+            if self.any_has(&gpas, right.other()) {
                 return Err(Errno::EPERM);
             }
             if !self.frames().have_room(gpas.clone(), right) {

@@ -57,7 +57,10 @@ impl AddressSpaces {
     /// took away.
     ///
     /// EIO: the host refused that, or the tables are not whole any more. The VM must not go on.
-    fn change<R>(&self, action: impl FnOnce(&mut State) -> Result<R, Errno>) -> Result<R, Errno> {
+    pub(crate) fn change<R>(
+        &self,
+        action: impl FnOnce(&mut State) -> Result<R, Errno>,
+    ) -> Result<R, Errno> {
         let mut state = lock(&self.state);
         let result = action(&mut state);
         state.shoot_pending()?;

@@ -2,7 +2,6 @@
 
 use super::frames::Right;
 use super::request;
-use super::rights::Change;
 use super::state::State;
 use super::tables::is_linear;
 use crate::paging::{Access, Piece, Walk};
@@ -40,10 +39,14 @@ impl State {
                 return Err(Errno::ENOMEM);
             }
             // The counts are tried out, because a page can be mapped in the range twice.
-            let change = (space == request::KERNEL).then(|| (range.clone(), access));
+            let own = if space == request::KERNEL {
+                range.clone()
+            } else {
+                0..0
+            };
             changed().for_each(|(piece, gpas)| self.recount(space, &piece, gpas, access, true));
-            let excluded = changed()
-                .any(|(piece, gpas)| self.is_excluded(space, &piece, &gpas, right, &change));
+            let excluded =
+                changed().any(|(piece, gpas)| self.is_excluded(space, &piece, &gpas, right, &own));
             changed().for_each(|(piece, gpas)| self.recount(space, &piece, gpas, access, false));
             if excluded {
                 return Err(Errno::EPERM);
@@ -102,20 +105,19 @@ impl State {
         }
     }
 
-    /// Whether a page of a piece that has a right now, by the counts or by `change`, has the one
-    /// that this excludes too.
+    /// Whether a page of a piece that gets a right has the one that this excludes, by the counts or
+    /// in the linear map, where what is mapped at the addresses `own` gets that right too.
     fn is_excluded(
         &mut self,
         space: u32,
         piece: &Piece,
         gpas: &Range<u64>,
         right: Right,
-        change: &Change,
+        own: &Range<u64>,
     ) -> bool {
         let other = right.other();
         let is_linear = is_linear(space, piece.address, gpas.start);
-        self.frames().any(gpas.clone(), other)
-            || (!is_linear && self.linear_has(gpas, other, change))
+        self.frames().any(gpas.clone(), other) || (!is_linear && self.linear_has(gpas, other, own))
     }
 }
 

@@ -10,9 +10,6 @@ use pv_abi::start_info::RIGHT_WRITE;
 use pv_abi::{Errno, Gpa};
 use std::ops::Range;
 
-/// A range of the kernel's address space that is about to have another access.
-pub(super) type Change = Option<(Range<u64>, Access)>;
-
 impl State {
     /// What a mapping of a guest-physical range may have at most.
     ///
@@ -54,27 +51,20 @@ impl State {
     }
 
     /// Whether a page of a range of RAM has a right by some mapping, the linear one included.
-    pub(super) fn any_has(&mut self, gpas: &Range<u64>, right: Right, change: &Change) -> bool {
-        self.frames().any(gpas.clone(), right) || self.linear_has(gpas, right, change)
+    pub(super) fn any_has(&mut self, gpas: &Range<u64>, right: Right) -> bool {
+        self.frames().any(gpas.clone(), right) || self.linear_has(gpas, right, &(0..0))
     }
 
-    /// Whether a page of a range of RAM has a right in the linear map, once `change` is made.
-    pub(super) fn linear_has(&self, gpas: &Range<u64>, right: Right, change: &Change) -> bool {
-        let end = gpas.end.min(self.ram.size());
-        let range = LINEAR_MAP_BASE + gpas.start..LINEAR_MAP_BASE + end;
+    /// Whether a page of a range of RAM has a right in the linear map, but for what is mapped at
+    /// some of the kernel's addresses.
+    pub(super) fn linear_has(&self, gpas: &Range<u64>, right: Right, except: &Range<u64>) -> bool {
+        let range = LINEAR_MAP_BASE + gpas.start..LINEAR_MAP_BASE + gpas.end;
         self.walk(self.kernel_root(), range).any(|piece| {
             // Only what is mapped where the linear map has it.
-            if piece.gpa() != Some(piece.address - LINEAR_MAP_BASE) {
-                return false;
-            }
-            let has = |access| Right::of(access) == Some(right);
-            let Some((changing, access)) = change else {
-                return has(piece.entry.access());
-            };
-            let end = piece.address + piece.size;
-            let inside = changing.start < end && piece.address < changing.end;
-            let outside = piece.address < changing.start || changing.end < end;
-            (inside && has(*access)) || (outside && has(piece.entry.access()))
+            let is_linear = piece.gpa() == Some(piece.address - LINEAR_MAP_BASE);
+            let is_excepted =
+                except.start <= piece.address && piece.address + piece.size <= except.end;
+            is_linear && Right::of(piece.entry.access()) == Some(right) && !is_excepted
         })
     }
 }

@@ -23,7 +23,7 @@ impl State {
             let gpas = gpa..gpa + piece.size;
             if self.is_foreign(gpa)
                 || piece.entry.access() == Access::ReadWrite
-                || self.any_has(&gpas, Right::Write, &None)
+                || self.any_has(&gpas, Right::Write)
                 || self.others_write(&gpas)
             {
                 return Err(Errno::EPERM);

@@ -196,6 +196,7 @@ impl Vcpu {
                 Left::Stopped => {
                     self.monitor
                         .write_page(offset_of!(VcpuPage, run_state), &RUN_STATE_STOPPED)?;
+                    services.spaces.reset_vcpu(number);
                     if !services.vcpus.has_stopped(number) {
                         return Ok(Some(Ending::Shutdown(0)));
                     }

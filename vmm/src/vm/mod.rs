@@ -27,6 +27,7 @@ use load::{Contents, LoadError};
 use machine::{Machine, MachineError};
 use probe::{HostModes, ModeError};
 use pv_abi::Features;
+use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::vcpu_page::VcpuPage;
 use stages::Stages;
 use std::io;
@@ -119,7 +120,6 @@ pub struct Vm {
     vcpus: Vec<Vcpu>,
     control: Arc<VmControl>,
     private: Arc<PrivateMemory>,
-    root: u64,
     // What a running vCPU relies on is dropped last.
     _vm: Arc<kvm_ioctls::VmFd>,
 }
@@ -265,7 +265,6 @@ impl Vm {
             vcpus: running,
             control,
             private,
-            root,
             _vm: vm,
         })
     }
@@ -333,19 +332,16 @@ impl Vm {
         exits
     }
 
-    /// Reads eight bytes of the guest's memory by virtual address.
-    pub fn read_virtual(&self, address: u64) -> Option<u64> {
+    /// Reads eight bytes of the guest's memory by virtual address, as a vCPU with this CR3 does.
+    pub fn read_virtual(&self, cr3: u64, address: u64) -> Option<u64> {
+        let services = &self.control.services;
+        let root = cr3 & !(PAGE_SIZE - 1);
         let mut bytes = [0; 8];
         for (offset, byte) in bytes.iter_mut().enumerate() {
-            *byte = self.read_virtual_byte(address.checked_add(offset as u64)?)?;
+            let address = address.checked_add(offset as u64)?;
+            *byte = services.read_virtual_byte(&self.private, root, address)?;
         }
         Some(u64::from_le_bytes(bytes))
-    }
-
-    fn read_virtual_byte(&self, address: u64) -> Option<u8> {
-        self.control
-            .services
-            .read_virtual_byte(&self.private, self.root, address)
     }
 
     /// What the guest said last about a crash.

@@ -9,6 +9,6 @@ use paravane::vm::Vm;
 pub fn explain_crash(vm: &Vm, image: &Image, state: &CrashState) -> Explanation {
     let report = vm.crash_report();
     explain(image, state, report.as_ref(), &|address| {
-        vm.read_virtual(address)
+        vm.read_virtual(state.system.cr3, address)
     })
 }

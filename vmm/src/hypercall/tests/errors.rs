@@ -26,7 +26,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A world in which a call fails, and the arguments with which it does.
-type Provocation = (World, Vec<u64>);
+pub(super) type Provocation = (World, Vec<u64>);
 
 /// Each way to make a call fail with an error.
 fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
@@ -307,7 +307,7 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
         (number::time_cancel, EINVAL) => fresh(&[&[4096], &[SENT_PORT], &[IPI_PORT]]),
         (number::time_wallclock, EFAULT) => bad_structs(size_of::<Wallclock>(), |gpa| vec![gpa]),
 
-        _ => Vec::new(),
+        _ => super::spaces::provocations(call, errno),
     }
 }
 
@@ -350,7 +350,7 @@ fn every_error_that_can_be_provoked_is_documented() {
 const NOT_LOWER_HALF: [u64; 4] = [LOWER_HALF_END, 1 << 63, 0xffff_8000_0000_0000, u64::MAX];
 
 /// Arguments that are wrong whatever there is in memory.
-fn fresh(arguments: &[&[u64]]) -> Vec<Provocation> {
+pub(super) fn fresh(arguments: &[&[u64]]) -> Vec<Provocation> {
     arguments
         .iter()
         .map(|arguments| (World::new(), arguments.to_vec()))
@@ -358,7 +358,7 @@ fn fresh(arguments: &[&[u64]]) -> Vec<Provocation> {
 }
 
 /// Addresses at which there is no structure of `size` bytes.
-fn bad_structs(size: usize, arguments: impl Fn(u64) -> Vec<u64>) -> Vec<Provocation> {
+pub(super) fn bad_structs(size: usize, arguments: impl Fn(u64) -> Vec<u64>) -> Vec<Provocation> {
     let unaligned = [1, 4, BUFFER + 7];
     let aligned_in_ram = |gpa: &u64| gpa.is_multiple_of(8) && *gpa <= RAM_SIZE - size as u64;
     let mut addresses = bad_addresses(size as u64);
@@ -394,7 +394,7 @@ fn bad_addresses(size: u64) -> Vec<u64> {
 }
 
 /// A world with one value in RAM that should not be there.
-fn poked<T>(gpa: u64, value: T, arguments: &[u64]) -> Provocation
+pub(super) fn poked<T>(gpa: u64, value: T, arguments: &[u64]) -> Provocation
 where
     T: zerocopy::IntoBytes + zerocopy::Immutable,
 {

@@ -13,6 +13,7 @@ mod model;
 mod race;
 mod sched;
 mod slots;
+mod spaces;
 mod trap;
 mod world;
 

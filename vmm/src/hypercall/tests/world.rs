@@ -19,8 +19,8 @@ use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
 use crate::monitor::state::Monitor;
 use crate::paging::{Access, Mapping, Owner, PageTables, translate};
-use crate::space::TablePool;
 use crate::space::shootdown::Shootdown;
+use crate::space::{State, TablePool};
 use crate::sync::lock;
 use crate::time::clock::Clock;
 use crate::vm::FEATURES;
@@ -30,7 +30,7 @@ use pv_abi::convention::{ARGUMENTS, MAX_RESULT};
 use pv_abi::crash::{CRASH_TRAP, CrashReport};
 use pv_abi::event::{EVENT_PORTS, EVENT_SOURCE_SHUTDOWN, EventPage, TIMER_PERIOD_MIN};
 use pv_abi::grant::{GRANTS, Offer};
-use pv_abi::mapping::Range;
+use pv_abi::mapping::{Range, TASK_AREA_START};
 use pv_abi::start_info::{RIGHT_READ, RIGHT_WRITE};
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
@@ -93,6 +93,21 @@ pub(super) const PORT_KINDS: [Kind; 4] = [
     Kind::Ipi,
     Kind::Source(Source::Grant),
 ];
+// What there is of address spaces.
+/// An address space that no vCPU is in.
+pub(super) const SPACE: u32 = 1;
+/// Where two writable pages are mapped in it, and behind them two read-only ones, which nobody
+/// else can write either.
+pub(super) const MAPPED: u64 = TASK_AREA_START + 0x5000;
+pub(super) const MAPPED_PAGES: u64 = 0x3_c000;
+/// Elements for the repeated calls, [`RANGE_COUNT`] for each.
+pub(super) const TO_MAP: u64 = 0x1_4100;
+pub(super) const TO_UNMAP: u64 = 0x1_4200;
+pub(super) const TO_PROTECT: u64 = 0x1_4300;
+pub(super) const TO_SEAL: u64 = 0x1_4400;
+/// A page that is mapped nowhere but in the linear map.
+pub(super) const UNMAPPED_PAGE: u64 = 0x3_a000;
+
 /// The vCPU that calls: not the first, so that a confusion of vCPUs shows.
 pub(super) const CALLER: u32 = 1;
 const PRIVATE_PAGES: u64 = 28;
@@ -138,6 +153,13 @@ pub(super) fn good_arguments(call: &CallSpec) -> Arguments {
         number::core_batch => &[BATCH, BATCH_COUNT, 0],
         number::core_entropy => &[BUFFER, 16],
         number::core_stats => &[BUFFER, 32],
+        number::as_create => &[],
+        number::as_destroy | number::as_switch => &[SPACE as u64],
+        number::as_map => &[SPACE as u64, TO_MAP],
+        number::as_unmap => &[SPACE as u64, TO_UNMAP],
+        number::as_protect => &[SPACE as u64, TO_PROTECT],
+        number::as_seal => &[SPACE as u64, TO_SEAL],
+        number::as_query => &[SPACE as u64, MAPPED, BUFFER],
         number::trap_set_table => &[TABLE, TRAP_VECTORS as u64],
         number::trap_set_syscall => &[0x40_1000],
         number::trap_set_tls => &[0x41_0000],
@@ -389,6 +411,49 @@ impl World {
             size: PAGE_SIZE,
         });
         self.put(RANGES, &ranges);
+        self.furnish_spaces();
+    }
+
+    fn furnish_spaces(&self) {
+        let page = |start: u64, index: u64| start + index * PAGE_SIZE;
+        let mapping = |address, gpa, rights| pv_abi::mapping::Mapping {
+            address,
+            gpa,
+            size: PAGE_SIZE,
+            rights,
+            reserved: 0,
+        };
+        let range = |start| Range {
+            start,
+            size: PAGE_SIZE,
+        };
+        let (read, write) = (RIGHT_READ, RIGHT_READ | RIGHT_WRITE);
+        let rights = [write, write, read, read];
+        assert_eq!(self.services.spaces.create(), Ok(SPACE));
+        for (index, rights) in (0..).zip(rights) {
+            let gpa = page(MAPPED_PAGES, index);
+            let element = mapping(page(MAPPED, index), gpa, rights);
+            self.space_call(|state| state.map(SPACE, &element));
+            let linear = mapping(LINEAR_MAP_BASE + gpa, 0, rights);
+            self.space_call(|state| state.protect(0, &linear));
+        }
+        let free = [0, 1].map(|index| {
+            mapping(
+                MAPPED + page(0x10_0000, index),
+                page(UNMAPPED_PAGE, index),
+                write,
+            )
+        });
+        self.put(TO_MAP, &free);
+        self.put(TO_UNMAP, &[0, 1].map(|index| range(page(MAPPED, index))));
+        let protect = [0, 1].map(|index| mapping(page(MAPPED, index), 0, read));
+        self.put(TO_PROTECT, &protect);
+        self.put(TO_SEAL, &[2, 3].map(|index| range(page(MAPPED, index))));
+    }
+
+    /// Changes address spaces, which succeeds.
+    pub fn space_call(&self, action: impl FnOnce(&mut State) -> Result<(), Errno>) {
+        self.services.spaces.change(action).unwrap();
     }
 
     fn furnish_grants(&self) {

@@ -213,6 +213,36 @@ fn a_page_that_is_mapped_twice_in_a_range_changes_in_both_places() {
 }
 
 #[test]
+fn a_linear_page_and_its_alias_change_together() {
+    let rig = Rig::new(Privilege::Ring3);
+    // The page behind it in the linear map is another mapping of the same page of RAM.
+    let alias = LINEAR + FREE + PAGE_SIZE;
+    rig.unmap(0, alias, PAGE_SIZE).unwrap();
+    rig.map(0, alias, FREE, PAGE_SIZE, WRITE).unwrap();
+    let one = rig.protect(0, alias, PAGE_SIZE, EXECUTE);
+    assert_eq!(one, Err(Errno::EPERM));
+    let both = 2 * PAGE_SIZE;
+    rig.protect(0, LINEAR + FREE, both, EXECUTE).unwrap();
+    let one = rig.protect(0, LINEAR + FREE, PAGE_SIZE, WRITE);
+    assert_eq!(one, Err(Errno::EPERM));
+    rig.protect(0, LINEAR + FREE, both, WRITE).unwrap();
+}
+
+#[test]
+fn a_refused_change_of_a_part_is_not_counted() {
+    let rig = Rig::new(Privilege::Ring3);
+    let space = rig.spaces.create().unwrap();
+    rig.map(space, TASKS, FREE, LARGE_PAGE_SIZE, WRITE).unwrap();
+    let part = rig.protect(space, TASKS + PAGE_SIZE, PAGE_SIZE, EXECUTE);
+    assert_eq!(part, Err(Errno::EPERM), "the linear map has it writable");
+    rig.unmap(space, TASKS, LARGE_PAGE_SIZE).unwrap();
+    rig.protect(0, LINEAR + FREE, LARGE_PAGE_SIZE, READ)
+        .unwrap();
+    rig.map(space, TASKS, FREE, LARGE_PAGE_SIZE, EXECUTE)
+        .unwrap();
+}
+
+#[test]
 fn a_sealed_page_stays_as_it_is() {
     let rig = Rig::new(Privilege::Ring3);
     let space = rig.spaces.create().unwrap();

@@ -107,6 +107,20 @@ fn a_split_needs_a_table() {
 }
 
 #[test]
+fn the_table_of_a_split_is_taken_back_like_any_other() {
+    let rig = Rig::with_tables(Privilege::Ring0, 4);
+    let space = rig.spaces.create().unwrap();
+    for _ in 0..5 {
+        for region in 0..2 {
+            let address = TASKS + region * LARGE_PAGE_SIZE;
+            rig.map(space, address, 0, LARGE_PAGE_SIZE, READ).unwrap();
+            rig.unmap(space, address, PAGE_SIZE).unwrap();
+            rig.unmap(space, address, LARGE_PAGE_SIZE).unwrap();
+        }
+    }
+}
+
+#[test]
 fn there_are_so_many_address_spaces_and_no_more() {
     let rig = Rig::with_tables(Privilege::Ring0, u64::from(ADDRESS_SPACES) + 10);
     for number in 1..ADDRESS_SPACES {
