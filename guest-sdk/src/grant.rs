@@ -65,6 +65,12 @@ impl SharedMemory {
         self.size
     }
 
+    /// Where it begins. To access it otherwise than by the methods here is for code that can
+    /// stand a #PF, and values that change.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.start
+    }
+
     /// Copies bytes from it. While the other guest writes to them, they may be some of before and
     /// some of after.
     ///
