@@ -1,5 +1,6 @@
 /*
- * The Paravane ABI, version 1.1, for guests written in C11. docs/abi.md is the reference.
+ * The Paravane ABI, version 1.1, for guests written in C11, C++20 or assembly. docs/abi.md
+ * is the reference.
  *
  * Generated from pv-abi/src by `cargo run -p pv-abi --features render --example generate`;
  * edit the definitions there.
@@ -9,18 +10,35 @@
 #ifndef PARAVANE_H
 #define PARAVANE_H
 
+#ifdef __ASSEMBLER__
+#define PV_U64(number) number
+#define PV_PIN_SIZE(name, size)
+#define PV_PIN_OFFSET(name, field, offset)
+#else
 #include <stddef.h>
 #include <stdint.h>
 
-/* A guest-physical address, in bytes. */
-typedef uint64_t pv_gpa_t;
+#if !defined(__x86_64__)
+#error "Paravane guests are x86-64 programs"
+#endif
+
+#define PV_U64(number) UINT64_C(number)
+
+#ifdef __cplusplus
+#define PV_ASSERT(condition, message) static_assert(condition, message)
+#else
+#define PV_ASSERT(condition, message) _Static_assert(condition, message)
+#endif
 
 /* A layout that these refuse is not the published one: the compiler lays structs out
    differently from the x86-64 System V ABI, or packing is in force. */
-#define PV_PIN_SIZE(name, size) \
-    _Static_assert(sizeof(struct name) == (size), "size of " #name)
+#define PV_PIN_SIZE(name, size) PV_ASSERT(sizeof(struct name) == (size), "size of " #name)
 #define PV_PIN_OFFSET(name, field, offset) \
-    _Static_assert(offsetof(struct name, field) == (offset), "offset of " #name "." #field)
+    PV_ASSERT(offsetof(struct name, field) == (offset), "offset of " #name "." #field)
+
+/* A guest-physical address, in bytes. */
+typedef uint64_t pv_gpa_t;
+#endif
 
 /* Error codes: a failed call returns the negated number. */
 
@@ -58,48 +76,48 @@ typedef uint64_t pv_gpa_t;
 /* Feature bits. */
 
 /* `core_batch`: many calls in one exit. */
-#define PV_FEATURE_BATCH (UINT64_C(1) << 0)
+#define PV_FEATURE_BATCH (PV_U64(1) << 0)
 /* `core_entropy`: random bytes from the host. */
-#define PV_FEATURE_ENTROPY (UINT64_C(1) << 1)
+#define PV_FEATURE_ENTROPY (PV_U64(1) << 1)
 /*
  * `trap_set_table`: faults and exceptions enter the guest's own handlers without an exit.
  */
-#define PV_FEATURE_TRAP_TABLE (UINT64_C(1) << 2)
+#define PV_FEATURE_TRAP_TABLE (PV_U64(1) << 2)
 /*
  * `trap_set_syscall`: the SYSCALL instruction enters the guest's own handler without an
  * exit.
  */
-#define PV_FEATURE_SYSCALL_ENTRY (UINT64_C(1) << 3)
+#define PV_FEATURE_SYSCALL_ENTRY (PV_U64(1) << 3)
 /* `trap_set_tls`: a thread pointer in the FS base. */
-#define PV_FEATURE_TLS (UINT64_C(1) << 4)
+#define PV_FEATURE_TLS (PV_U64(1) << 4)
 /* The trap-return entry of the hypercall page: a return from a trap without an exit. */
-#define PV_FEATURE_DIRECT_RETURN (UINT64_C(1) << 5)
+#define PV_FEATURE_DIRECT_RETURN (PV_U64(1) << 5)
 /* `io_console_write` and `io_console_read`. */
-#define PV_FEATURE_CONSOLE (UINT64_C(1) << 6)
+#define PV_FEATURE_CONSOLE (PV_U64(1) << 6)
 /* `debug_crash_report`: a crash carries a message and registers. */
-#define PV_FEATURE_CRASH_REPORT (UINT64_C(1) << 7)
+#define PV_FEATURE_CRASH_REPORT (PV_U64(1) << 7)
 /* The `as` group: address spaces. */
-#define PV_FEATURE_ADDRESS_SPACES (UINT64_C(1) << 8)
+#define PV_FEATURE_ADDRESS_SPACES (PV_U64(1) << 8)
 /* The `event` group and `trap_set_upcall`. */
-#define PV_FEATURE_EVENTS (UINT64_C(1) << 9)
+#define PV_FEATURE_EVENTS (PV_U64(1) << 9)
 /* The clock of the vCPU page, and `time_wallclock`. */
-#define PV_FEATURE_CLOCK (UINT64_C(1) << 10)
+#define PV_FEATURE_CLOCK (PV_U64(1) << 10)
 /* `time_oneshot`, `time_periodic`, `time_cancel`. */
-#define PV_FEATURE_TIMERS (UINT64_C(1) << 11)
+#define PV_FEATURE_TIMERS (PV_U64(1) << 11)
 /* `sched_block`, `sched_poll`, `sched_kick`, `sched_yield_to`, `sched_spin`. */
-#define PV_FEATURE_BLOCKING (UINT64_C(1) << 12)
+#define PV_FEATURE_BLOCKING (PV_U64(1) << 12)
 /* The `vcpu` group. */
-#define PV_FEATURE_VCPUS (UINT64_C(1) << 13)
+#define PV_FEATURE_VCPUS (PV_U64(1) << 13)
 /* The task entry of the hypercall page. */
-#define PV_FEATURE_TASKS (UINT64_C(1) << 14)
+#define PV_FEATURE_TASKS (PV_U64(1) << 14)
 /* `mem_populate`, `mem_release`, `mem_hint`. */
-#define PV_FEATURE_BALLOON (UINT64_C(1) << 15)
+#define PV_FEATURE_BALLOON (PV_U64(1) << 15)
 /* `mem_share` and the other calls of grants. */
-#define PV_FEATURE_GRANTS (UINT64_C(1) << 16)
+#define PV_FEATURE_GRANTS (PV_U64(1) << 16)
 /* `trap_set_debug`. */
-#define PV_FEATURE_DEBUG_REGISTERS (UINT64_C(1) << 17)
+#define PV_FEATURE_DEBUG_REGISTERS (PV_U64(1) << 17)
 /* `deferred` of the vCPU page. */
-#define PV_FEATURE_DEFERRED (UINT64_C(1) << 18)
+#define PV_FEATURE_DEFERRED (PV_U64(1) << 18)
 
 /*
  * Major version of the ABI. A VMM refuses an image that was built for a newer one; a
@@ -129,13 +147,13 @@ typedef uint64_t pv_gpa_t;
  */
 
 /* Offset of the call entry in the hypercall page. It starts with ENDBR64. */
-#define PV_CALL_ENTRY_OFFSET UINT64_C(0)
+#define PV_CALL_ENTRY_OFFSET PV_U64(0)
 /*
  * Offset of the trap-return entry in the hypercall page: a guest jumps to it with RSP at an
  * interrupt return frame (RIP, CS, RFLAGS, RSP, SS, each 8 bytes) whose CS and SS are those
  * of the trap. It needs no exit. It starts with ENDBR64.
  */
-#define PV_TRAP_RETURN_OFFSET UINT64_C(0x80)
+#define PV_TRAP_RETURN_OFFSET PV_U64(0x80)
 /*
  * Offset of the task entry in the hypercall page: a guest jumps to it to run a task, with
  * `upcall_mask` at 1, the task's RIP, RFLAGS, RSP, RCX and R11 in `task` of the vCPU page,
@@ -143,7 +161,7 @@ typedef uint64_t pv_gpa_t;
  * privilege level 3, with upcalls unmasked, until it traps, makes a system call, or an
  * upcall is delivered. It needs no exit. It starts with ENDBR64.
  */
-#define PV_TASK_ENTRY_OFFSET UINT64_C(0xc0)
+#define PV_TASK_ENTRY_OFFSET PV_U64(0xc0)
 /* Largest value that a call returns in RAX. */
 #define PV_MAX_RESULT 0x7fffffff
 /* Number of argument registers: RDI, RSI, RDX, R10, R8, R9. */
@@ -167,26 +185,26 @@ typedef uint64_t pv_gpa_t;
  */
 
 /* Size of a page, in bytes. */
-#define PV_PAGE_SIZE UINT64_C(4096)
+#define PV_PAGE_SIZE PV_U64(4096)
 /*
  * Lowest virtual address an image's segment may have. Below it nothing is ever mapped, so
  * that a null pointer faults.
  */
-#define PV_IMAGE_LOWEST UINT64_C(0x10000)
+#define PV_IMAGE_LOWEST PV_U64(0x10000)
 /* Where the linear map of RAM begins. */
-#define PV_LINEAR_MAP_BASE UINT64_C(0x400000000000)
+#define PV_LINEAR_MAP_BASE PV_U64(0x400000000000)
 /*
  * Where the stacks of vCPU 0 begin; those of vCPU `n` are `n *` `PV_STACKS_STRIDE` further.
  */
-#define PV_STACKS_BASE UINT64_C(0x600000000000)
+#define PV_STACKS_BASE PV_U64(0x600000000000)
 /* Distance between the stacks of two vCPUs. */
-#define PV_STACKS_STRIDE UINT64_C(0x100000000)
+#define PV_STACKS_STRIDE PV_U64(0x100000000)
 /* Where the pages begin that the VMM shares with the guest. */
-#define PV_SHARED_PAGES_BASE UINT64_C(0x700000000000)
+#define PV_SHARED_PAGES_BASE PV_U64(0x700000000000)
 /* Where the VMM's monitor begins, which the guest can neither read nor write. */
-#define PV_MONITOR_BASE UINT64_C(0x7e0000000000)
+#define PV_MONITOR_BASE PV_U64(0x7e0000000000)
 /* One past the highest address of the lower half. */
-#define PV_LOWER_HALF_END UINT64_C(0x800000000000)
+#define PV_LOWER_HALF_END PV_U64(0x800000000000)
 
 /*
  * The ELF note by which an image says what it is and what it needs.
@@ -200,11 +218,12 @@ typedef uint64_t pv_gpa_t;
 /* Type of the note. */
 #define PV_NOTE_TYPE 1
 /* Smallest boot stack, in bytes. */
-#define PV_STACK_SIZE_MIN UINT64_C(16384)
+#define PV_STACK_SIZE_MIN PV_U64(16384)
 /* Largest boot stack, in bytes. */
-#define PV_STACK_SIZE_MAX UINT64_C(0x4000000)
+#define PV_STACK_SIZE_MAX PV_U64(0x4000000)
 
 /* What an image says about itself. */
+#ifndef __ASSEMBLER__
 struct pv_image_note {
     /* `PV_ABI_MAJOR` that the image was built for. */
     uint16_t abi_major;
@@ -233,22 +252,34 @@ struct pv_image_note {
     /* Name of the guest: UTF-8, padded with NULs. */
     uint8_t name[32];
 };
-PV_PIN_SIZE(pv_image_note, 80);
-PV_PIN_OFFSET(pv_image_note, abi_major, 0);
-PV_PIN_OFFSET(pv_image_note, abi_minor, 2);
-PV_PIN_OFFSET(pv_image_note, reserved, 4);
-PV_PIN_OFFSET(pv_image_note, required_features, 8);
-PV_PIN_OFFSET(pv_image_note, wanted_features, 16);
-PV_PIN_OFFSET(pv_image_note, minimum_memory, 24);
-PV_PIN_OFFSET(pv_image_note, minimum_vcpus, 32);
-PV_PIN_OFFSET(pv_image_note, maximum_vcpus, 36);
-PV_PIN_OFFSET(pv_image_note, stack_size, 40);
-PV_PIN_OFFSET(pv_image_note, name, 48);
+#endif
+#define PV_SIZE_IMAGE_NOTE 80
+#define PV_OFFSET_IMAGE_NOTE_ABI_MAJOR 0
+#define PV_OFFSET_IMAGE_NOTE_ABI_MINOR 2
+#define PV_OFFSET_IMAGE_NOTE_RESERVED 4
+#define PV_OFFSET_IMAGE_NOTE_REQUIRED_FEATURES 8
+#define PV_OFFSET_IMAGE_NOTE_WANTED_FEATURES 16
+#define PV_OFFSET_IMAGE_NOTE_MINIMUM_MEMORY 24
+#define PV_OFFSET_IMAGE_NOTE_MINIMUM_VCPUS 32
+#define PV_OFFSET_IMAGE_NOTE_MAXIMUM_VCPUS 36
+#define PV_OFFSET_IMAGE_NOTE_STACK_SIZE 40
+#define PV_OFFSET_IMAGE_NOTE_NAME 48
+PV_PIN_SIZE(pv_image_note, PV_SIZE_IMAGE_NOTE);
+PV_PIN_OFFSET(pv_image_note, abi_major, PV_OFFSET_IMAGE_NOTE_ABI_MAJOR);
+PV_PIN_OFFSET(pv_image_note, abi_minor, PV_OFFSET_IMAGE_NOTE_ABI_MINOR);
+PV_PIN_OFFSET(pv_image_note, reserved, PV_OFFSET_IMAGE_NOTE_RESERVED);
+PV_PIN_OFFSET(pv_image_note, required_features, PV_OFFSET_IMAGE_NOTE_REQUIRED_FEATURES);
+PV_PIN_OFFSET(pv_image_note, wanted_features, PV_OFFSET_IMAGE_NOTE_WANTED_FEATURES);
+PV_PIN_OFFSET(pv_image_note, minimum_memory, PV_OFFSET_IMAGE_NOTE_MINIMUM_MEMORY);
+PV_PIN_OFFSET(pv_image_note, minimum_vcpus, PV_OFFSET_IMAGE_NOTE_MINIMUM_VCPUS);
+PV_PIN_OFFSET(pv_image_note, maximum_vcpus, PV_OFFSET_IMAGE_NOTE_MAXIMUM_VCPUS);
+PV_PIN_OFFSET(pv_image_note, stack_size, PV_OFFSET_IMAGE_NOTE_STACK_SIZE);
+PV_PIN_OFFSET(pv_image_note, name, PV_OFFSET_IMAGE_NOTE_NAME);
 
 /* The start-info page: what a guest is told at entry (RDI points to it). Read-only. */
 
 /* `pv_start_info.magic`: the ASCII bytes `PARAVANE`. */
-#define PV_START_INFO_MAGIC UINT64_C(0x454e415641524150)
+#define PV_START_INFO_MAGIC PV_U64(0x454e415641524150)
 /* Most regions that `pv_start_info.memory_map` holds. */
 #define PV_MEMORY_MAP_REGIONS 120
 /* Longest command line, in bytes, without the terminating NUL. */
@@ -269,6 +300,7 @@ PV_PIN_OFFSET(pv_image_note, name, 48);
 #define PV_RIGHT_EXECUTE 4
 
 /* One range of RAM and what it is used for at entry. */
+#ifndef __ASSEMBLER__
 struct pv_memory_region {
     /* Guest-physical address of the first byte; a multiple of the page size. */
     uint64_t gpa;
@@ -281,18 +313,26 @@ struct pv_memory_region {
     /* Rights at `address`: `PV_RIGHT_*`, 0 when there is no such address. */
     uint32_t rights;
 };
-PV_PIN_SIZE(pv_memory_region, 32);
-PV_PIN_OFFSET(pv_memory_region, gpa, 0);
-PV_PIN_OFFSET(pv_memory_region, size, 8);
-PV_PIN_OFFSET(pv_memory_region, address, 16);
-PV_PIN_OFFSET(pv_memory_region, kind, 24);
-PV_PIN_OFFSET(pv_memory_region, rights, 28);
+#endif
+#define PV_SIZE_MEMORY_REGION 32
+#define PV_OFFSET_MEMORY_REGION_GPA 0
+#define PV_OFFSET_MEMORY_REGION_SIZE 8
+#define PV_OFFSET_MEMORY_REGION_ADDRESS 16
+#define PV_OFFSET_MEMORY_REGION_KIND 24
+#define PV_OFFSET_MEMORY_REGION_RIGHTS 28
+PV_PIN_SIZE(pv_memory_region, PV_SIZE_MEMORY_REGION);
+PV_PIN_OFFSET(pv_memory_region, gpa, PV_OFFSET_MEMORY_REGION_GPA);
+PV_PIN_OFFSET(pv_memory_region, size, PV_OFFSET_MEMORY_REGION_SIZE);
+PV_PIN_OFFSET(pv_memory_region, address, PV_OFFSET_MEMORY_REGION_ADDRESS);
+PV_PIN_OFFSET(pv_memory_region, kind, PV_OFFSET_MEMORY_REGION_KIND);
+PV_PIN_OFFSET(pv_memory_region, rights, PV_OFFSET_MEMORY_REGION_RIGHTS);
 
 /*
  * What a guest is told at entry. Addresses are virtual unless their name ends in `gpa`.
  *
  * The first bytes of a 4096-byte page whose rest is zero.
  */
+#ifndef __ASSEMBLER__
 struct pv_start_info {
     /* `PV_START_INFO_MAGIC`. */
     uint64_t magic;
@@ -353,36 +393,67 @@ struct pv_start_info {
     /* Zero. */
     uint32_t reserved;
 };
-PV_PIN_SIZE(pv_start_info, 4032);
-PV_PIN_OFFSET(pv_start_info, magic, 0);
-PV_PIN_OFFSET(pv_start_info, abi_major, 8);
-PV_PIN_OFFSET(pv_start_info, abi_minor, 10);
-PV_PIN_OFFSET(pv_start_info, size, 12);
-PV_PIN_OFFSET(pv_start_info, features, 16);
-PV_PIN_OFFSET(pv_start_info, privilege, 24);
-PV_PIN_OFFSET(pv_start_info, vcpus, 28);
-PV_PIN_OFFSET(pv_start_info, tsc_frequency, 32);
-PV_PIN_OFFSET(pv_start_info, ram_size, 40);
-PV_PIN_OFFSET(pv_start_info, linear_map, 48);
-PV_PIN_OFFSET(pv_start_info, hypercall_page, 56);
-PV_PIN_OFFSET(pv_start_info, vcpu_pages, 64);
-PV_PIN_OFFSET(pv_start_info, vcpu_page_stride, 72);
-PV_PIN_OFFSET(pv_start_info, command_line, 80);
-PV_PIN_OFFSET(pv_start_info, command_line_size, 88);
-PV_PIN_OFFSET(pv_start_info, initrd_gpa, 96);
-PV_PIN_OFFSET(pv_start_info, initrd_size, 104);
-PV_PIN_OFFSET(pv_start_info, entropy, 112);
-PV_PIN_OFFSET(pv_start_info, devices, 144);
-PV_PIN_OFFSET(pv_start_info, device_count, 152);
-PV_PIN_OFFSET(pv_start_info, doorbell_port, 156);
-PV_PIN_OFFSET(pv_start_info, doorbell_count, 158);
-PV_PIN_OFFSET(pv_start_info, memory_map_count, 160);
-PV_PIN_OFFSET(pv_start_info, memory_map, 168);
-PV_PIN_OFFSET(pv_start_info, event_page, 4008);
-PV_PIN_OFFSET(pv_start_info, guest, 4016);
-PV_PIN_OFFSET(pv_start_info, guests, 4020);
-PV_PIN_OFFSET(pv_start_info, host_processors, 4024);
-PV_PIN_OFFSET(pv_start_info, reserved, 4028);
+#endif
+#define PV_SIZE_START_INFO 4032
+#define PV_OFFSET_START_INFO_MAGIC 0
+#define PV_OFFSET_START_INFO_ABI_MAJOR 8
+#define PV_OFFSET_START_INFO_ABI_MINOR 10
+#define PV_OFFSET_START_INFO_SIZE 12
+#define PV_OFFSET_START_INFO_FEATURES 16
+#define PV_OFFSET_START_INFO_PRIVILEGE 24
+#define PV_OFFSET_START_INFO_VCPUS 28
+#define PV_OFFSET_START_INFO_TSC_FREQUENCY 32
+#define PV_OFFSET_START_INFO_RAM_SIZE 40
+#define PV_OFFSET_START_INFO_LINEAR_MAP 48
+#define PV_OFFSET_START_INFO_HYPERCALL_PAGE 56
+#define PV_OFFSET_START_INFO_VCPU_PAGES 64
+#define PV_OFFSET_START_INFO_VCPU_PAGE_STRIDE 72
+#define PV_OFFSET_START_INFO_COMMAND_LINE 80
+#define PV_OFFSET_START_INFO_COMMAND_LINE_SIZE 88
+#define PV_OFFSET_START_INFO_INITRD_GPA 96
+#define PV_OFFSET_START_INFO_INITRD_SIZE 104
+#define PV_OFFSET_START_INFO_ENTROPY 112
+#define PV_OFFSET_START_INFO_DEVICES 144
+#define PV_OFFSET_START_INFO_DEVICE_COUNT 152
+#define PV_OFFSET_START_INFO_DOORBELL_PORT 156
+#define PV_OFFSET_START_INFO_DOORBELL_COUNT 158
+#define PV_OFFSET_START_INFO_MEMORY_MAP_COUNT 160
+#define PV_OFFSET_START_INFO_MEMORY_MAP 168
+#define PV_OFFSET_START_INFO_EVENT_PAGE 4008
+#define PV_OFFSET_START_INFO_GUEST 4016
+#define PV_OFFSET_START_INFO_GUESTS 4020
+#define PV_OFFSET_START_INFO_HOST_PROCESSORS 4024
+#define PV_OFFSET_START_INFO_RESERVED 4028
+PV_PIN_SIZE(pv_start_info, PV_SIZE_START_INFO);
+PV_PIN_OFFSET(pv_start_info, magic, PV_OFFSET_START_INFO_MAGIC);
+PV_PIN_OFFSET(pv_start_info, abi_major, PV_OFFSET_START_INFO_ABI_MAJOR);
+PV_PIN_OFFSET(pv_start_info, abi_minor, PV_OFFSET_START_INFO_ABI_MINOR);
+PV_PIN_OFFSET(pv_start_info, size, PV_OFFSET_START_INFO_SIZE);
+PV_PIN_OFFSET(pv_start_info, features, PV_OFFSET_START_INFO_FEATURES);
+PV_PIN_OFFSET(pv_start_info, privilege, PV_OFFSET_START_INFO_PRIVILEGE);
+PV_PIN_OFFSET(pv_start_info, vcpus, PV_OFFSET_START_INFO_VCPUS);
+PV_PIN_OFFSET(pv_start_info, tsc_frequency, PV_OFFSET_START_INFO_TSC_FREQUENCY);
+PV_PIN_OFFSET(pv_start_info, ram_size, PV_OFFSET_START_INFO_RAM_SIZE);
+PV_PIN_OFFSET(pv_start_info, linear_map, PV_OFFSET_START_INFO_LINEAR_MAP);
+PV_PIN_OFFSET(pv_start_info, hypercall_page, PV_OFFSET_START_INFO_HYPERCALL_PAGE);
+PV_PIN_OFFSET(pv_start_info, vcpu_pages, PV_OFFSET_START_INFO_VCPU_PAGES);
+PV_PIN_OFFSET(pv_start_info, vcpu_page_stride, PV_OFFSET_START_INFO_VCPU_PAGE_STRIDE);
+PV_PIN_OFFSET(pv_start_info, command_line, PV_OFFSET_START_INFO_COMMAND_LINE);
+PV_PIN_OFFSET(pv_start_info, command_line_size, PV_OFFSET_START_INFO_COMMAND_LINE_SIZE);
+PV_PIN_OFFSET(pv_start_info, initrd_gpa, PV_OFFSET_START_INFO_INITRD_GPA);
+PV_PIN_OFFSET(pv_start_info, initrd_size, PV_OFFSET_START_INFO_INITRD_SIZE);
+PV_PIN_OFFSET(pv_start_info, entropy, PV_OFFSET_START_INFO_ENTROPY);
+PV_PIN_OFFSET(pv_start_info, devices, PV_OFFSET_START_INFO_DEVICES);
+PV_PIN_OFFSET(pv_start_info, device_count, PV_OFFSET_START_INFO_DEVICE_COUNT);
+PV_PIN_OFFSET(pv_start_info, doorbell_port, PV_OFFSET_START_INFO_DOORBELL_PORT);
+PV_PIN_OFFSET(pv_start_info, doorbell_count, PV_OFFSET_START_INFO_DOORBELL_COUNT);
+PV_PIN_OFFSET(pv_start_info, memory_map_count, PV_OFFSET_START_INFO_MEMORY_MAP_COUNT);
+PV_PIN_OFFSET(pv_start_info, memory_map, PV_OFFSET_START_INFO_MEMORY_MAP);
+PV_PIN_OFFSET(pv_start_info, event_page, PV_OFFSET_START_INFO_EVENT_PAGE);
+PV_PIN_OFFSET(pv_start_info, guest, PV_OFFSET_START_INFO_GUEST);
+PV_PIN_OFFSET(pv_start_info, guests, PV_OFFSET_START_INFO_GUESTS);
+PV_PIN_OFFSET(pv_start_info, host_processors, PV_OFFSET_START_INFO_HOST_PROCESSORS);
+PV_PIN_OFFSET(pv_start_info, reserved, PV_OFFSET_START_INFO_RESERVED);
 
 /*
  * Traps: how a fault reaches the guest's handler, and how the handler returns.
@@ -443,6 +514,7 @@ PV_PIN_OFFSET(pv_start_info, reserved, 4028);
  *
  * The CPU itself pushes `error` to `ss` here: the monitor's stack ends where this ends.
  */
+#ifndef __ASSEMBLER__
 struct pv_trap_state {
     /* 1 from the trap on until the handler clears it. */
     uint32_t busy;
@@ -472,21 +544,36 @@ struct pv_trap_state {
     /* Stack segment selector, to be handed back unchanged. */
     uint64_t ss;
 };
-PV_PIN_SIZE(pv_trap_state, 112);
-PV_PIN_OFFSET(pv_trap_state, busy, 0);
-PV_PIN_OFFSET(pv_trap_state, vector, 4);
-PV_PIN_OFFSET(pv_trap_state, cr2, 8);
-PV_PIN_OFFSET(pv_trap_state, reserved, 16);
-PV_PIN_OFFSET(pv_trap_state, from_task, 24);
-PV_PIN_OFFSET(pv_trap_state, reserved1, 32);
-PV_PIN_OFFSET(pv_trap_state, error, 64);
-PV_PIN_OFFSET(pv_trap_state, rip, 72);
-PV_PIN_OFFSET(pv_trap_state, cs, 80);
-PV_PIN_OFFSET(pv_trap_state, rflags, 88);
-PV_PIN_OFFSET(pv_trap_state, rsp, 96);
-PV_PIN_OFFSET(pv_trap_state, ss, 104);
+#endif
+#define PV_SIZE_TRAP_STATE 112
+#define PV_OFFSET_TRAP_STATE_BUSY 0
+#define PV_OFFSET_TRAP_STATE_VECTOR 4
+#define PV_OFFSET_TRAP_STATE_CR2 8
+#define PV_OFFSET_TRAP_STATE_RESERVED 16
+#define PV_OFFSET_TRAP_STATE_FROM_TASK 24
+#define PV_OFFSET_TRAP_STATE_RESERVED1 32
+#define PV_OFFSET_TRAP_STATE_ERROR 64
+#define PV_OFFSET_TRAP_STATE_RIP 72
+#define PV_OFFSET_TRAP_STATE_CS 80
+#define PV_OFFSET_TRAP_STATE_RFLAGS 88
+#define PV_OFFSET_TRAP_STATE_RSP 96
+#define PV_OFFSET_TRAP_STATE_SS 104
+PV_PIN_SIZE(pv_trap_state, PV_SIZE_TRAP_STATE);
+PV_PIN_OFFSET(pv_trap_state, busy, PV_OFFSET_TRAP_STATE_BUSY);
+PV_PIN_OFFSET(pv_trap_state, vector, PV_OFFSET_TRAP_STATE_VECTOR);
+PV_PIN_OFFSET(pv_trap_state, cr2, PV_OFFSET_TRAP_STATE_CR2);
+PV_PIN_OFFSET(pv_trap_state, reserved, PV_OFFSET_TRAP_STATE_RESERVED);
+PV_PIN_OFFSET(pv_trap_state, from_task, PV_OFFSET_TRAP_STATE_FROM_TASK);
+PV_PIN_OFFSET(pv_trap_state, reserved1, PV_OFFSET_TRAP_STATE_RESERVED1);
+PV_PIN_OFFSET(pv_trap_state, error, PV_OFFSET_TRAP_STATE_ERROR);
+PV_PIN_OFFSET(pv_trap_state, rip, PV_OFFSET_TRAP_STATE_RIP);
+PV_PIN_OFFSET(pv_trap_state, cs, PV_OFFSET_TRAP_STATE_CS);
+PV_PIN_OFFSET(pv_trap_state, rflags, PV_OFFSET_TRAP_STATE_RFLAGS);
+PV_PIN_OFFSET(pv_trap_state, rsp, PV_OFFSET_TRAP_STATE_RSP);
+PV_PIN_OFFSET(pv_trap_state, ss, PV_OFFSET_TRAP_STATE_SS);
 
 /* One entry of the table that `trap_set_table` takes. */
+#ifndef __ASSEMBLER__
 struct pv_trap_handler {
     /*
      * Virtual address of the handler; 0 for none (such a trap ends the guest as a crash).
@@ -495,11 +582,16 @@ struct pv_trap_handler {
     /* Zero. */
     uint64_t flags;
 };
-PV_PIN_SIZE(pv_trap_handler, 16);
-PV_PIN_OFFSET(pv_trap_handler, handler, 0);
-PV_PIN_OFFSET(pv_trap_handler, flags, 8);
+#endif
+#define PV_SIZE_TRAP_HANDLER 16
+#define PV_OFFSET_TRAP_HANDLER_HANDLER 0
+#define PV_OFFSET_TRAP_HANDLER_FLAGS 8
+PV_PIN_SIZE(pv_trap_handler, PV_SIZE_TRAP_HANDLER);
+PV_PIN_OFFSET(pv_trap_handler, handler, PV_OFFSET_TRAP_HANDLER_HANDLER);
+PV_PIN_OFFSET(pv_trap_handler, flags, PV_OFFSET_TRAP_HANDLER_FLAGS);
 
 /* Breakpoints: what `trap_set_debug` takes (Intel SDM vol. 3B, 18.2). */
+#ifndef __ASSEMBLER__
 struct pv_debug_registers {
     /* DR0 to DR3: linear addresses. */
     uint64_t address[4];
@@ -511,15 +603,21 @@ struct pv_debug_registers {
     /* Zero. */
     uint64_t reserved[3];
 };
-PV_PIN_SIZE(pv_debug_registers, 64);
-PV_PIN_OFFSET(pv_debug_registers, address, 0);
-PV_PIN_OFFSET(pv_debug_registers, control, 32);
-PV_PIN_OFFSET(pv_debug_registers, reserved, 40);
+#endif
+#define PV_SIZE_DEBUG_REGISTERS 64
+#define PV_OFFSET_DEBUG_REGISTERS_ADDRESS 0
+#define PV_OFFSET_DEBUG_REGISTERS_CONTROL 32
+#define PV_OFFSET_DEBUG_REGISTERS_RESERVED 40
+PV_PIN_SIZE(pv_debug_registers, PV_SIZE_DEBUG_REGISTERS);
+PV_PIN_OFFSET(pv_debug_registers, address, PV_OFFSET_DEBUG_REGISTERS_ADDRESS);
+PV_PIN_OFFSET(pv_debug_registers, control, PV_OFFSET_DEBUG_REGISTERS_CONTROL);
+PV_PIN_OFFSET(pv_debug_registers, reserved, PV_OFFSET_DEBUG_REGISTERS_RESERVED);
 
 /*
  * All registers of interrupted code: what a handler saves, what `trap_return` restores and
  * what a crash report shows.
  */
+#ifndef __ASSEMBLER__
 struct pv_trap_frame {
     /* General-purpose register. */
     uint64_t r15;
@@ -568,30 +666,55 @@ struct pv_trap_frame {
     /* Stack segment selector. `trap_return` ignores it. */
     uint64_t ss;
 };
-PV_PIN_SIZE(pv_trap_frame, 184);
-PV_PIN_OFFSET(pv_trap_frame, r15, 0);
-PV_PIN_OFFSET(pv_trap_frame, r14, 8);
-PV_PIN_OFFSET(pv_trap_frame, r13, 16);
-PV_PIN_OFFSET(pv_trap_frame, r12, 24);
-PV_PIN_OFFSET(pv_trap_frame, r11, 32);
-PV_PIN_OFFSET(pv_trap_frame, r10, 40);
-PV_PIN_OFFSET(pv_trap_frame, r9, 48);
-PV_PIN_OFFSET(pv_trap_frame, r8, 56);
-PV_PIN_OFFSET(pv_trap_frame, rdi, 64);
-PV_PIN_OFFSET(pv_trap_frame, rsi, 72);
-PV_PIN_OFFSET(pv_trap_frame, rbp, 80);
-PV_PIN_OFFSET(pv_trap_frame, rbx, 88);
-PV_PIN_OFFSET(pv_trap_frame, rdx, 96);
-PV_PIN_OFFSET(pv_trap_frame, rcx, 104);
-PV_PIN_OFFSET(pv_trap_frame, rax, 112);
-PV_PIN_OFFSET(pv_trap_frame, vector, 120);
-PV_PIN_OFFSET(pv_trap_frame, cr2, 128);
-PV_PIN_OFFSET(pv_trap_frame, error, 136);
-PV_PIN_OFFSET(pv_trap_frame, rip, 144);
-PV_PIN_OFFSET(pv_trap_frame, cs, 152);
-PV_PIN_OFFSET(pv_trap_frame, rflags, 160);
-PV_PIN_OFFSET(pv_trap_frame, rsp, 168);
-PV_PIN_OFFSET(pv_trap_frame, ss, 176);
+#endif
+#define PV_SIZE_TRAP_FRAME 184
+#define PV_OFFSET_TRAP_FRAME_R15 0
+#define PV_OFFSET_TRAP_FRAME_R14 8
+#define PV_OFFSET_TRAP_FRAME_R13 16
+#define PV_OFFSET_TRAP_FRAME_R12 24
+#define PV_OFFSET_TRAP_FRAME_R11 32
+#define PV_OFFSET_TRAP_FRAME_R10 40
+#define PV_OFFSET_TRAP_FRAME_R9 48
+#define PV_OFFSET_TRAP_FRAME_R8 56
+#define PV_OFFSET_TRAP_FRAME_RDI 64
+#define PV_OFFSET_TRAP_FRAME_RSI 72
+#define PV_OFFSET_TRAP_FRAME_RBP 80
+#define PV_OFFSET_TRAP_FRAME_RBX 88
+#define PV_OFFSET_TRAP_FRAME_RDX 96
+#define PV_OFFSET_TRAP_FRAME_RCX 104
+#define PV_OFFSET_TRAP_FRAME_RAX 112
+#define PV_OFFSET_TRAP_FRAME_VECTOR 120
+#define PV_OFFSET_TRAP_FRAME_CR2 128
+#define PV_OFFSET_TRAP_FRAME_ERROR 136
+#define PV_OFFSET_TRAP_FRAME_RIP 144
+#define PV_OFFSET_TRAP_FRAME_CS 152
+#define PV_OFFSET_TRAP_FRAME_RFLAGS 160
+#define PV_OFFSET_TRAP_FRAME_RSP 168
+#define PV_OFFSET_TRAP_FRAME_SS 176
+PV_PIN_SIZE(pv_trap_frame, PV_SIZE_TRAP_FRAME);
+PV_PIN_OFFSET(pv_trap_frame, r15, PV_OFFSET_TRAP_FRAME_R15);
+PV_PIN_OFFSET(pv_trap_frame, r14, PV_OFFSET_TRAP_FRAME_R14);
+PV_PIN_OFFSET(pv_trap_frame, r13, PV_OFFSET_TRAP_FRAME_R13);
+PV_PIN_OFFSET(pv_trap_frame, r12, PV_OFFSET_TRAP_FRAME_R12);
+PV_PIN_OFFSET(pv_trap_frame, r11, PV_OFFSET_TRAP_FRAME_R11);
+PV_PIN_OFFSET(pv_trap_frame, r10, PV_OFFSET_TRAP_FRAME_R10);
+PV_PIN_OFFSET(pv_trap_frame, r9, PV_OFFSET_TRAP_FRAME_R9);
+PV_PIN_OFFSET(pv_trap_frame, r8, PV_OFFSET_TRAP_FRAME_R8);
+PV_PIN_OFFSET(pv_trap_frame, rdi, PV_OFFSET_TRAP_FRAME_RDI);
+PV_PIN_OFFSET(pv_trap_frame, rsi, PV_OFFSET_TRAP_FRAME_RSI);
+PV_PIN_OFFSET(pv_trap_frame, rbp, PV_OFFSET_TRAP_FRAME_RBP);
+PV_PIN_OFFSET(pv_trap_frame, rbx, PV_OFFSET_TRAP_FRAME_RBX);
+PV_PIN_OFFSET(pv_trap_frame, rdx, PV_OFFSET_TRAP_FRAME_RDX);
+PV_PIN_OFFSET(pv_trap_frame, rcx, PV_OFFSET_TRAP_FRAME_RCX);
+PV_PIN_OFFSET(pv_trap_frame, rax, PV_OFFSET_TRAP_FRAME_RAX);
+PV_PIN_OFFSET(pv_trap_frame, vector, PV_OFFSET_TRAP_FRAME_VECTOR);
+PV_PIN_OFFSET(pv_trap_frame, cr2, PV_OFFSET_TRAP_FRAME_CR2);
+PV_PIN_OFFSET(pv_trap_frame, error, PV_OFFSET_TRAP_FRAME_ERROR);
+PV_PIN_OFFSET(pv_trap_frame, rip, PV_OFFSET_TRAP_FRAME_RIP);
+PV_PIN_OFFSET(pv_trap_frame, cs, PV_OFFSET_TRAP_FRAME_CS);
+PV_PIN_OFFSET(pv_trap_frame, rflags, PV_OFFSET_TRAP_FRAME_RFLAGS);
+PV_PIN_OFFSET(pv_trap_frame, rsp, PV_OFFSET_TRAP_FRAME_RSP);
+PV_PIN_OFFSET(pv_trap_frame, ss, PV_OFFSET_TRAP_FRAME_SS);
 
 /* What `core_stats` and `core_batch` exchange through memory. */
 
@@ -601,6 +724,7 @@ PV_PIN_OFFSET(pv_trap_frame, ss, 176);
 #define PV_BATCH_STOP_ON_ERROR 1
 
 /* What `core_stats` writes: counters of the calling vCPU since the VM started. */
+#ifndef __ASSEMBLER__
 struct pv_stats {
     /* Exits to the VMM, hypercalls included. */
     uint64_t exits;
@@ -611,13 +735,20 @@ struct pv_stats {
     /* Calls that were carried out as elements of a batch. */
     uint64_t batched_calls;
 };
-PV_PIN_SIZE(pv_stats, 32);
-PV_PIN_OFFSET(pv_stats, exits, 0);
-PV_PIN_OFFSET(pv_stats, hypercalls, 8);
-PV_PIN_OFFSET(pv_stats, failed_hypercalls, 16);
-PV_PIN_OFFSET(pv_stats, batched_calls, 24);
+#endif
+#define PV_SIZE_STATS 32
+#define PV_OFFSET_STATS_EXITS 0
+#define PV_OFFSET_STATS_HYPERCALLS 8
+#define PV_OFFSET_STATS_FAILED_HYPERCALLS 16
+#define PV_OFFSET_STATS_BATCHED_CALLS 24
+PV_PIN_SIZE(pv_stats, PV_SIZE_STATS);
+PV_PIN_OFFSET(pv_stats, exits, PV_OFFSET_STATS_EXITS);
+PV_PIN_OFFSET(pv_stats, hypercalls, PV_OFFSET_STATS_HYPERCALLS);
+PV_PIN_OFFSET(pv_stats, failed_hypercalls, PV_OFFSET_STATS_FAILED_HYPERCALLS);
+PV_PIN_OFFSET(pv_stats, batched_calls, PV_OFFSET_STATS_BATCHED_CALLS);
 
 /* One element of a batch. */
+#ifndef __ASSEMBLER__
 struct pv_batch_entry {
     /* The call word, as in RAX. */
     uint64_t word;
@@ -626,10 +757,15 @@ struct pv_batch_entry {
     /* VMM: the result, as in RAX. Only elements that were carried out have one. */
     int64_t result;
 };
-PV_PIN_SIZE(pv_batch_entry, 64);
-PV_PIN_OFFSET(pv_batch_entry, word, 0);
-PV_PIN_OFFSET(pv_batch_entry, arguments, 8);
-PV_PIN_OFFSET(pv_batch_entry, result, 56);
+#endif
+#define PV_SIZE_BATCH_ENTRY 64
+#define PV_OFFSET_BATCH_ENTRY_WORD 0
+#define PV_OFFSET_BATCH_ENTRY_ARGUMENTS 8
+#define PV_OFFSET_BATCH_ENTRY_RESULT 56
+PV_PIN_SIZE(pv_batch_entry, PV_SIZE_BATCH_ENTRY);
+PV_PIN_OFFSET(pv_batch_entry, word, PV_OFFSET_BATCH_ENTRY_WORD);
+PV_PIN_OFFSET(pv_batch_entry, arguments, PV_OFFSET_BATCH_ENTRY_ARGUMENTS);
+PV_PIN_OFFSET(pv_batch_entry, result, PV_OFFSET_BATCH_ENTRY_RESULT);
 
 /*
  * The vCPU page: one per vCPU, read-write for the guest, found through the GS base.
@@ -638,7 +774,7 @@ PV_PIN_OFFSET(pv_batch_entry, result, 56);
  */
 
 /* Distance between two vCPU pages, and the size of one, in bytes. */
-#define PV_VCPU_PAGE_SIZE UINT64_C(4096)
+#define PV_VCPU_PAGE_SIZE PV_U64(4096)
 /* How many calls can be deferred. */
 #define PV_DEFERRED_CALLS 32
 /* `pv_vcpu_page.run_state`: the vCPU has not been started, or was stopped. */
@@ -656,6 +792,7 @@ PV_PIN_OFFSET(pv_batch_entry, result, 56);
  * A task that is about to be entered: what the task entry of the hypercall page takes from
  * here.
  */
+#ifndef __ASSEMBLER__
 struct pv_task_state {
     /* Guest: RIP of the task, in the lower half. */
     uint64_t rip;
@@ -670,18 +807,27 @@ struct pv_task_state {
     /* Zero. */
     uint64_t reserved[3];
 };
-PV_PIN_SIZE(pv_task_state, 64);
-PV_PIN_OFFSET(pv_task_state, rip, 0);
-PV_PIN_OFFSET(pv_task_state, rflags, 8);
-PV_PIN_OFFSET(pv_task_state, rsp, 16);
-PV_PIN_OFFSET(pv_task_state, rcx, 24);
-PV_PIN_OFFSET(pv_task_state, r11, 32);
-PV_PIN_OFFSET(pv_task_state, reserved, 40);
+#endif
+#define PV_SIZE_TASK_STATE 64
+#define PV_OFFSET_TASK_STATE_RIP 0
+#define PV_OFFSET_TASK_STATE_RFLAGS 8
+#define PV_OFFSET_TASK_STATE_RSP 16
+#define PV_OFFSET_TASK_STATE_RCX 24
+#define PV_OFFSET_TASK_STATE_R11 32
+#define PV_OFFSET_TASK_STATE_RESERVED 40
+PV_PIN_SIZE(pv_task_state, PV_SIZE_TASK_STATE);
+PV_PIN_OFFSET(pv_task_state, rip, PV_OFFSET_TASK_STATE_RIP);
+PV_PIN_OFFSET(pv_task_state, rflags, PV_OFFSET_TASK_STATE_RFLAGS);
+PV_PIN_OFFSET(pv_task_state, rsp, PV_OFFSET_TASK_STATE_RSP);
+PV_PIN_OFFSET(pv_task_state, rcx, PV_OFFSET_TASK_STATE_RCX);
+PV_PIN_OFFSET(pv_task_state, r11, PV_OFFSET_TASK_STATE_R11);
+PV_PIN_OFFSET(pv_task_state, reserved, PV_OFFSET_TASK_STATE_RESERVED);
 
 /*
  * The clock of a vCPU, in the layout of `struct pvclock_vcpu_time_info` (Linux,
  * `arch/x86/include/asm/pvclock-abi.h`).
  */
+#ifndef __ASSEMBLER__
 struct pv_clock {
     /* Odd while the VMM updates the fields. */
     uint32_t version;
@@ -700,23 +846,38 @@ struct pv_clock {
     /* Zero. */
     uint8_t padding[2];
 };
-PV_PIN_SIZE(pv_clock, 32);
-PV_PIN_OFFSET(pv_clock, version, 0);
-PV_PIN_OFFSET(pv_clock, reserved, 4);
-PV_PIN_OFFSET(pv_clock, tsc_timestamp, 8);
-PV_PIN_OFFSET(pv_clock, system_time, 16);
-PV_PIN_OFFSET(pv_clock, tsc_to_system_mul, 24);
-PV_PIN_OFFSET(pv_clock, tsc_shift, 28);
-PV_PIN_OFFSET(pv_clock, flags, 29);
-PV_PIN_OFFSET(pv_clock, padding, 30);
+#endif
+#define PV_SIZE_CLOCK 32
+#define PV_OFFSET_CLOCK_VERSION 0
+#define PV_OFFSET_CLOCK_RESERVED 4
+#define PV_OFFSET_CLOCK_TSC_TIMESTAMP 8
+#define PV_OFFSET_CLOCK_SYSTEM_TIME 16
+#define PV_OFFSET_CLOCK_TSC_TO_SYSTEM_MUL 24
+#define PV_OFFSET_CLOCK_TSC_SHIFT 28
+#define PV_OFFSET_CLOCK_FLAGS 29
+#define PV_OFFSET_CLOCK_PADDING 30
+PV_PIN_SIZE(pv_clock, PV_SIZE_CLOCK);
+PV_PIN_OFFSET(pv_clock, version, PV_OFFSET_CLOCK_VERSION);
+PV_PIN_OFFSET(pv_clock, reserved, PV_OFFSET_CLOCK_RESERVED);
+PV_PIN_OFFSET(pv_clock, tsc_timestamp, PV_OFFSET_CLOCK_TSC_TIMESTAMP);
+PV_PIN_OFFSET(pv_clock, system_time, PV_OFFSET_CLOCK_SYSTEM_TIME);
+PV_PIN_OFFSET(pv_clock, tsc_to_system_mul, PV_OFFSET_CLOCK_TSC_TO_SYSTEM_MUL);
+PV_PIN_OFFSET(pv_clock, tsc_shift, PV_OFFSET_CLOCK_TSC_SHIFT);
+PV_PIN_OFFSET(pv_clock, flags, PV_OFFSET_CLOCK_FLAGS);
+PV_PIN_OFFSET(pv_clock, padding, PV_OFFSET_CLOCK_PADDING);
 
 /* The vCPU page. */
+#ifndef __ASSEMBLER__
 struct pv_vcpu_page {
     /* VMM: virtual address of this page, so that `mov rax, gs:[0]` finds it. */
     uint64_t self_address;
     /* VMM: number of this vCPU. */
     uint32_t vcpu_id;
-    /* Guest: non-zero while no upcall may be delivered. */
+    /*
+     * Guest: non-zero while no upcall may be delivered. 1 at entry; the VMM sets it to 1
+     * when it delivers an upcall and when a task is interrupted, and 0 when a task is
+     * entered.
+     */
     uint8_t upcall_mask;
     /* VMM: non-zero when an event waits. */
     uint8_t upcall_pending;
@@ -777,32 +938,59 @@ struct pv_vcpu_page {
     /* Guest: calls that can wait. The VMM writes the result of each into it. */
     struct pv_batch_entry deferred[PV_DEFERRED_CALLS];
 };
-PV_PIN_SIZE(pv_vcpu_page, 4096);
-PV_PIN_OFFSET(pv_vcpu_page, self_address, 0);
-PV_PIN_OFFSET(pv_vcpu_page, vcpu_id, 8);
-PV_PIN_OFFSET(pv_vcpu_page, upcall_mask, 12);
-PV_PIN_OFFSET(pv_vcpu_page, upcall_pending, 13);
-PV_PIN_OFFSET(pv_vcpu_page, reserved0, 14);
-PV_PIN_OFFSET(pv_vcpu_page, event_selector, 16);
-PV_PIN_OFFSET(pv_vcpu_page, deadline, 24);
-PV_PIN_OFFSET(pv_vcpu_page, steal_time, 32);
-PV_PIN_OFFSET(pv_vcpu_page, run_state, 40);
-PV_PIN_OFFSET(pv_vcpu_page, reserved1, 44);
-PV_PIN_OFFSET(pv_vcpu_page, reserved3, 48);
-PV_PIN_OFFSET(pv_vcpu_page, clock, 64);
-PV_PIN_OFFSET(pv_vcpu_page, reserved2, 96);
-PV_PIN_OFFSET(pv_vcpu_page, boot_stack_top, 128);
-PV_PIN_OFFSET(pv_vcpu_page, boot_stack_size, 136);
-PV_PIN_OFFSET(pv_vcpu_page, trap_stack_top, 144);
-PV_PIN_OFFSET(pv_vcpu_page, trap_stack_size, 152);
-PV_PIN_OFFSET(pv_vcpu_page, guest, 160);
-PV_PIN_OFFSET(pv_vcpu_page, call, 224);
-PV_PIN_OFFSET(pv_vcpu_page, trap, 288);
-PV_PIN_OFFSET(pv_vcpu_page, task, 400);
-PV_PIN_OFFSET(pv_vcpu_page, deferred_count, 464);
-PV_PIN_OFFSET(pv_vcpu_page, reserved4, 468);
-PV_PIN_OFFSET(pv_vcpu_page, reserved5, 472);
-PV_PIN_OFFSET(pv_vcpu_page, deferred, 2048);
+#endif
+#define PV_SIZE_VCPU_PAGE 4096
+#define PV_OFFSET_VCPU_PAGE_SELF_ADDRESS 0
+#define PV_OFFSET_VCPU_PAGE_VCPU_ID 8
+#define PV_OFFSET_VCPU_PAGE_UPCALL_MASK 12
+#define PV_OFFSET_VCPU_PAGE_UPCALL_PENDING 13
+#define PV_OFFSET_VCPU_PAGE_RESERVED0 14
+#define PV_OFFSET_VCPU_PAGE_EVENT_SELECTOR 16
+#define PV_OFFSET_VCPU_PAGE_DEADLINE 24
+#define PV_OFFSET_VCPU_PAGE_STEAL_TIME 32
+#define PV_OFFSET_VCPU_PAGE_RUN_STATE 40
+#define PV_OFFSET_VCPU_PAGE_RESERVED1 44
+#define PV_OFFSET_VCPU_PAGE_RESERVED3 48
+#define PV_OFFSET_VCPU_PAGE_CLOCK 64
+#define PV_OFFSET_VCPU_PAGE_RESERVED2 96
+#define PV_OFFSET_VCPU_PAGE_BOOT_STACK_TOP 128
+#define PV_OFFSET_VCPU_PAGE_BOOT_STACK_SIZE 136
+#define PV_OFFSET_VCPU_PAGE_TRAP_STACK_TOP 144
+#define PV_OFFSET_VCPU_PAGE_TRAP_STACK_SIZE 152
+#define PV_OFFSET_VCPU_PAGE_GUEST 160
+#define PV_OFFSET_VCPU_PAGE_CALL 224
+#define PV_OFFSET_VCPU_PAGE_TRAP 288
+#define PV_OFFSET_VCPU_PAGE_TASK 400
+#define PV_OFFSET_VCPU_PAGE_DEFERRED_COUNT 464
+#define PV_OFFSET_VCPU_PAGE_RESERVED4 468
+#define PV_OFFSET_VCPU_PAGE_RESERVED5 472
+#define PV_OFFSET_VCPU_PAGE_DEFERRED 2048
+PV_PIN_SIZE(pv_vcpu_page, PV_SIZE_VCPU_PAGE);
+PV_PIN_OFFSET(pv_vcpu_page, self_address, PV_OFFSET_VCPU_PAGE_SELF_ADDRESS);
+PV_PIN_OFFSET(pv_vcpu_page, vcpu_id, PV_OFFSET_VCPU_PAGE_VCPU_ID);
+PV_PIN_OFFSET(pv_vcpu_page, upcall_mask, PV_OFFSET_VCPU_PAGE_UPCALL_MASK);
+PV_PIN_OFFSET(pv_vcpu_page, upcall_pending, PV_OFFSET_VCPU_PAGE_UPCALL_PENDING);
+PV_PIN_OFFSET(pv_vcpu_page, reserved0, PV_OFFSET_VCPU_PAGE_RESERVED0);
+PV_PIN_OFFSET(pv_vcpu_page, event_selector, PV_OFFSET_VCPU_PAGE_EVENT_SELECTOR);
+PV_PIN_OFFSET(pv_vcpu_page, deadline, PV_OFFSET_VCPU_PAGE_DEADLINE);
+PV_PIN_OFFSET(pv_vcpu_page, steal_time, PV_OFFSET_VCPU_PAGE_STEAL_TIME);
+PV_PIN_OFFSET(pv_vcpu_page, run_state, PV_OFFSET_VCPU_PAGE_RUN_STATE);
+PV_PIN_OFFSET(pv_vcpu_page, reserved1, PV_OFFSET_VCPU_PAGE_RESERVED1);
+PV_PIN_OFFSET(pv_vcpu_page, reserved3, PV_OFFSET_VCPU_PAGE_RESERVED3);
+PV_PIN_OFFSET(pv_vcpu_page, clock, PV_OFFSET_VCPU_PAGE_CLOCK);
+PV_PIN_OFFSET(pv_vcpu_page, reserved2, PV_OFFSET_VCPU_PAGE_RESERVED2);
+PV_PIN_OFFSET(pv_vcpu_page, boot_stack_top, PV_OFFSET_VCPU_PAGE_BOOT_STACK_TOP);
+PV_PIN_OFFSET(pv_vcpu_page, boot_stack_size, PV_OFFSET_VCPU_PAGE_BOOT_STACK_SIZE);
+PV_PIN_OFFSET(pv_vcpu_page, trap_stack_top, PV_OFFSET_VCPU_PAGE_TRAP_STACK_TOP);
+PV_PIN_OFFSET(pv_vcpu_page, trap_stack_size, PV_OFFSET_VCPU_PAGE_TRAP_STACK_SIZE);
+PV_PIN_OFFSET(pv_vcpu_page, guest, PV_OFFSET_VCPU_PAGE_GUEST);
+PV_PIN_OFFSET(pv_vcpu_page, call, PV_OFFSET_VCPU_PAGE_CALL);
+PV_PIN_OFFSET(pv_vcpu_page, trap, PV_OFFSET_VCPU_PAGE_TRAP);
+PV_PIN_OFFSET(pv_vcpu_page, task, PV_OFFSET_VCPU_PAGE_TASK);
+PV_PIN_OFFSET(pv_vcpu_page, deferred_count, PV_OFFSET_VCPU_PAGE_DEFERRED_COUNT);
+PV_PIN_OFFSET(pv_vcpu_page, reserved4, PV_OFFSET_VCPU_PAGE_RESERVED4);
+PV_PIN_OFFSET(pv_vcpu_page, reserved5, PV_OFFSET_VCPU_PAGE_RESERVED5);
+PV_PIN_OFFSET(pv_vcpu_page, deferred, PV_OFFSET_VCPU_PAGE_DEFERRED);
 
 /*
  * Address spaces: what a guest maps, and where.
@@ -817,11 +1005,11 @@ PV_PIN_OFFSET(pv_vcpu_page, deferred, 2048);
  */
 
 /* Where the task area of an address space begins. */
-#define PV_TASK_AREA_START UINT64_C(0x8000000000)
+#define PV_TASK_AREA_START PV_U64(0x8000000000)
 /* One past the end of the task area. */
-#define PV_TASK_AREA_END UINT64_C(0x400000000000)
+#define PV_TASK_AREA_END PV_U64(0x400000000000)
 /* Size of a large page, in bytes. */
-#define PV_LARGE_PAGE_SIZE UINT64_C(0x200000)
+#define PV_LARGE_PAGE_SIZE PV_U64(0x200000)
 /* How many address spaces a VM can have, the kernel's included. */
 #define PV_ADDRESS_SPACES 1024
 /* `pv_translation.flags`: the page is sealed. */
@@ -830,6 +1018,7 @@ PV_PIN_OFFSET(pv_vcpu_page, deferred, 2048);
 #define PV_TRANSLATION_TASK 2
 
 /* An element of `as_map` and `as_protect`. */
+#ifndef __ASSEMBLER__
 struct pv_mapping {
     /* First virtual address; a multiple of the page size. */
     uint64_t address;
@@ -845,28 +1034,41 @@ struct pv_mapping {
     /* Zero. */
     uint32_t reserved;
 };
-PV_PIN_SIZE(pv_mapping, 32);
-PV_PIN_OFFSET(pv_mapping, address, 0);
-PV_PIN_OFFSET(pv_mapping, gpa, 8);
-PV_PIN_OFFSET(pv_mapping, size, 16);
-PV_PIN_OFFSET(pv_mapping, rights, 24);
-PV_PIN_OFFSET(pv_mapping, reserved, 28);
+#endif
+#define PV_SIZE_MAPPING 32
+#define PV_OFFSET_MAPPING_ADDRESS 0
+#define PV_OFFSET_MAPPING_GPA 8
+#define PV_OFFSET_MAPPING_SIZE 16
+#define PV_OFFSET_MAPPING_RIGHTS 24
+#define PV_OFFSET_MAPPING_RESERVED 28
+PV_PIN_SIZE(pv_mapping, PV_SIZE_MAPPING);
+PV_PIN_OFFSET(pv_mapping, address, PV_OFFSET_MAPPING_ADDRESS);
+PV_PIN_OFFSET(pv_mapping, gpa, PV_OFFSET_MAPPING_GPA);
+PV_PIN_OFFSET(pv_mapping, size, PV_OFFSET_MAPPING_SIZE);
+PV_PIN_OFFSET(pv_mapping, rights, PV_OFFSET_MAPPING_RIGHTS);
+PV_PIN_OFFSET(pv_mapping, reserved, PV_OFFSET_MAPPING_RESERVED);
 
 /*
  * A range of addresses: virtual for `as_unmap` and `as_seal`, guest-physical for the calls
  * of the `mem` group.
  */
+#ifndef __ASSEMBLER__
 struct pv_range {
     /* First address; a multiple of the page size. */
     uint64_t start;
     /* Size in bytes; a multiple of the page size. */
     uint64_t size;
 };
-PV_PIN_SIZE(pv_range, 16);
-PV_PIN_OFFSET(pv_range, start, 0);
-PV_PIN_OFFSET(pv_range, size, 8);
+#endif
+#define PV_SIZE_RANGE 16
+#define PV_OFFSET_RANGE_START 0
+#define PV_OFFSET_RANGE_SIZE 8
+PV_PIN_SIZE(pv_range, PV_SIZE_RANGE);
+PV_PIN_OFFSET(pv_range, start, PV_OFFSET_RANGE_START);
+PV_PIN_OFFSET(pv_range, size, PV_OFFSET_RANGE_SIZE);
 
 /* How an address is mapped: what `as_query` writes. */
+#ifndef __ASSEMBLER__
 struct pv_translation {
     /* Guest-physical address of the byte. */
     uint64_t gpa;
@@ -877,11 +1079,17 @@ struct pv_translation {
     /* `PV_TRANSLATION_*`. */
     uint32_t flags;
 };
-PV_PIN_SIZE(pv_translation, 24);
-PV_PIN_OFFSET(pv_translation, gpa, 0);
-PV_PIN_OFFSET(pv_translation, page_size, 8);
-PV_PIN_OFFSET(pv_translation, rights, 16);
-PV_PIN_OFFSET(pv_translation, flags, 20);
+#endif
+#define PV_SIZE_TRANSLATION 24
+#define PV_OFFSET_TRANSLATION_GPA 0
+#define PV_OFFSET_TRANSLATION_PAGE_SIZE 8
+#define PV_OFFSET_TRANSLATION_RIGHTS 16
+#define PV_OFFSET_TRANSLATION_FLAGS 20
+PV_PIN_SIZE(pv_translation, PV_SIZE_TRANSLATION);
+PV_PIN_OFFSET(pv_translation, gpa, PV_OFFSET_TRANSLATION_GPA);
+PV_PIN_OFFSET(pv_translation, page_size, PV_OFFSET_TRANSLATION_PAGE_SIZE);
+PV_PIN_OFFSET(pv_translation, rights, PV_OFFSET_TRANSLATION_RIGHTS);
+PV_PIN_OFFSET(pv_translation, flags, PV_OFFSET_TRANSLATION_FLAGS);
 
 /*
  * Events: 4096 ports, in memory that guest and VMM share.
@@ -892,11 +1100,14 @@ PV_PIN_OFFSET(pv_translation, flags, 20);
  * `upcall_pending`. All are changed by atomic instructions, in these orders:
  *
  * - To raise a port: set *pending*; if it was set, stop. If *mask* is set, stop. Set the
- *   word's bit in the selector of the port's vCPU, then `upcall_pending`; if that was
- *   clear, and `upcall_mask` is 0, an upcall follows.
- * - To take events: clear `upcall_pending`, then take the selector and leave it 0. For
- *   each of its bits, lowest first, clear *pending* of each port of the word that is not
- *   masked, lowest first. Whoever cleared the bit has the event.
+ *   word's bit in the selector of the vCPU that is the port's now, then `upcall_pending`;
+ *   if that was clear, and `upcall_mask` is 0, an upcall follows.
+ * - To take events: clear `upcall_pending`. As long as the selector has a bit, look at
+ *   the word of the lowest one, and clear *pending* of its lowest port that is pending and
+ *   not masked: whoever cleared it has the event. If there is none, clear the selector's
+ *   bit and look once more: a port that is pending now may have been told of before, so set
+ *   the bit again. Ports of several vCPUs can share a word; a guest that wants the events
+ *   of a port on its own vCPU alone passes over those of the others.
  * - To unmask a port: clear *mask*; if *pending* is set, set the selector's bit and
  *   `upcall_pending` of the port's vCPU. `event_unmask` does it from another vCPU.
  * - To unmask upcalls: clear `upcall_mask`; if `upcall_pending` is set, take events.
@@ -917,7 +1128,7 @@ PV_PIN_OFFSET(pv_translation, flags, 20);
 /* Most timers of a VM. */
 #define PV_TIMERS_MAX 1024
 /* The shortest period of `time_periodic`, in nanoseconds. */
-#define PV_TIMER_PERIOD_MIN UINT64_C(50000)
+#define PV_TIMER_PERIOD_MIN PV_U64(50000)
 /* `event_bind_source`: bytes can be read from the console, or its input has ended. */
 #define PV_EVENT_SOURCE_CONSOLE 1
 /* `event_bind_source`: somebody asks the guest to shut down. */
@@ -928,15 +1139,20 @@ PV_PIN_OFFSET(pv_translation, flags, 20);
 #define PV_EVENT_SOURCE_GRANT 3
 
 /* The event page. The bit of a port is bit `port % 64` of word `port / 64`. */
+#ifndef __ASSEMBLER__
 struct pv_event_page {
     /* VMM sets, guest clears: the ports that are pending. */
     uint64_t pending[PV_EVENT_WORDS];
     /* Guest: the ports that are masked. */
     uint64_t mask[PV_EVENT_WORDS];
 };
-PV_PIN_SIZE(pv_event_page, 1024);
-PV_PIN_OFFSET(pv_event_page, pending, 0);
-PV_PIN_OFFSET(pv_event_page, mask, 512);
+#endif
+#define PV_SIZE_EVENT_PAGE 1024
+#define PV_OFFSET_EVENT_PAGE_PENDING 0
+#define PV_OFFSET_EVENT_PAGE_MASK 512
+PV_PIN_SIZE(pv_event_page, PV_SIZE_EVENT_PAGE);
+PV_PIN_OFFSET(pv_event_page, pending, PV_OFFSET_EVENT_PAGE_PENDING);
+PV_PIN_OFFSET(pv_event_page, mask, PV_OFFSET_EVENT_PAGE_MASK);
 
 /*
  * Time: the clock of a VM, and the time of day.
@@ -945,15 +1161,21 @@ PV_PIN_OFFSET(pv_event_page, mask, 512);
  * read without an exit: `clock` of the vCPU page has the layout of Linux's `struct
  * pvclock_vcpu_time_info`, and the time is
  *
- * - `delta = RDTSC - tsc_timestamp`, shifted left by `tsc_shift`, or right if that is
- *   negative;
+ * - `delta = RDTSC - tsc_timestamp`, 0 if that is negative (two processors' counters may
+ *   be a few cycles apart), shifted left by `tsc_shift`, or right if that is negative;
  * - `system_time + (delta * tsc_to_system_mul >> 32)`, with a product of 128 bits,
  *
  * read again if `version` is odd or has changed meanwhile. Deadlines are times of this
  * clock.
  */
 
+/* `pv_clock.flags`: the clock is the same on all vCPUs, PVCLOCK_TSC_STABLE_BIT. */
+#define PV_CLOCK_TSC_STABLE 1
+/* Nanoseconds of a second. */
+#define PV_NANOSECONDS PV_U64(0x3b9aca00)
+
 /* A time of day: what `time_wallclock` writes. */
+#ifndef __ASSEMBLER__
 struct pv_wallclock {
     /* Seconds since 1970-01-01T00:00:00Z, without leap seconds. */
     uint64_t seconds;
@@ -964,11 +1186,17 @@ struct pv_wallclock {
     /* The time of the clock at that moment, in nanoseconds. */
     uint64_t clock;
 };
-PV_PIN_SIZE(pv_wallclock, 24);
-PV_PIN_OFFSET(pv_wallclock, seconds, 0);
-PV_PIN_OFFSET(pv_wallclock, nanoseconds, 8);
-PV_PIN_OFFSET(pv_wallclock, reserved, 12);
-PV_PIN_OFFSET(pv_wallclock, clock, 16);
+#endif
+#define PV_SIZE_WALLCLOCK 24
+#define PV_OFFSET_WALLCLOCK_SECONDS 0
+#define PV_OFFSET_WALLCLOCK_NANOSECONDS 8
+#define PV_OFFSET_WALLCLOCK_RESERVED 12
+#define PV_OFFSET_WALLCLOCK_CLOCK 16
+PV_PIN_SIZE(pv_wallclock, PV_SIZE_WALLCLOCK);
+PV_PIN_OFFSET(pv_wallclock, seconds, PV_OFFSET_WALLCLOCK_SECONDS);
+PV_PIN_OFFSET(pv_wallclock, nanoseconds, PV_OFFSET_WALLCLOCK_NANOSECONDS);
+PV_PIN_OFFSET(pv_wallclock, reserved, PV_OFFSET_WALLCLOCK_RESERVED);
+PV_PIN_OFFSET(pv_wallclock, clock, PV_OFFSET_WALLCLOCK_CLOCK);
 
 /* Grants: memory that two guests of one VMM share. */
 
@@ -976,6 +1204,7 @@ PV_PIN_OFFSET(pv_wallclock, clock, 16);
 #define PV_GRANTS 64
 
 /* Where a grant was attached: what `mem_attach` writes. */
+#ifndef __ASSEMBLER__
 struct pv_attachment {
     /*
      * Guest-physical address of its first byte, for `as_map` alone: no other call takes it.
@@ -988,13 +1217,20 @@ struct pv_attachment {
     /* Zero. */
     uint32_t reserved;
 };
-PV_PIN_SIZE(pv_attachment, 24);
-PV_PIN_OFFSET(pv_attachment, gpa, 0);
-PV_PIN_OFFSET(pv_attachment, size, 8);
-PV_PIN_OFFSET(pv_attachment, rights, 16);
-PV_PIN_OFFSET(pv_attachment, reserved, 20);
+#endif
+#define PV_SIZE_ATTACHMENT 24
+#define PV_OFFSET_ATTACHMENT_GPA 0
+#define PV_OFFSET_ATTACHMENT_SIZE 8
+#define PV_OFFSET_ATTACHMENT_RIGHTS 16
+#define PV_OFFSET_ATTACHMENT_RESERVED 20
+PV_PIN_SIZE(pv_attachment, PV_SIZE_ATTACHMENT);
+PV_PIN_OFFSET(pv_attachment, gpa, PV_OFFSET_ATTACHMENT_GPA);
+PV_PIN_OFFSET(pv_attachment, size, PV_OFFSET_ATTACHMENT_SIZE);
+PV_PIN_OFFSET(pv_attachment, rights, PV_OFFSET_ATTACHMENT_RIGHTS);
+PV_PIN_OFFSET(pv_attachment, reserved, PV_OFFSET_ATTACHMENT_RESERVED);
 
 /* A grant that another guest offers: what `mem_offers` writes. */
+#ifndef __ASSEMBLER__
 struct pv_offer {
     /* Number of the guest that gave it. */
     uint32_t guest;
@@ -1007,12 +1243,19 @@ struct pv_offer {
     /* 1 when it is attached. */
     uint32_t attached;
 };
-PV_PIN_SIZE(pv_offer, 24);
-PV_PIN_OFFSET(pv_offer, guest, 0);
-PV_PIN_OFFSET(pv_offer, grant, 4);
-PV_PIN_OFFSET(pv_offer, size, 8);
-PV_PIN_OFFSET(pv_offer, rights, 16);
-PV_PIN_OFFSET(pv_offer, attached, 20);
+#endif
+#define PV_SIZE_OFFER 24
+#define PV_OFFSET_OFFER_GUEST 0
+#define PV_OFFSET_OFFER_GRANT 4
+#define PV_OFFSET_OFFER_SIZE 8
+#define PV_OFFSET_OFFER_RIGHTS 16
+#define PV_OFFSET_OFFER_ATTACHED 20
+PV_PIN_SIZE(pv_offer, PV_SIZE_OFFER);
+PV_PIN_OFFSET(pv_offer, guest, PV_OFFSET_OFFER_GUEST);
+PV_PIN_OFFSET(pv_offer, grant, PV_OFFSET_OFFER_GRANT);
+PV_PIN_OFFSET(pv_offer, size, PV_OFFSET_OFFER_SIZE);
+PV_PIN_OFFSET(pv_offer, rights, PV_OFFSET_OFFER_RIGHTS);
+PV_PIN_OFFSET(pv_offer, attached, PV_OFFSET_OFFER_ATTACHED);
 
 /*
  * Sets of vCPUs or processors, which may have more than 64 elements.
@@ -1027,6 +1270,7 @@ PV_PIN_OFFSET(pv_offer, attached, 20);
 #define PV_SET_SPARSE 1
 
 /* The head of a set. */
+#ifndef __ASSEMBLER__
 struct pv_set {
     /* `PV_SET_*`. */
     uint32_t format;
@@ -1035,10 +1279,15 @@ struct pv_set {
     /* Which banks follow. */
     uint64_t bank_mask;
 };
-PV_PIN_SIZE(pv_set, 16);
-PV_PIN_OFFSET(pv_set, format, 0);
-PV_PIN_OFFSET(pv_set, reserved, 4);
-PV_PIN_OFFSET(pv_set, bank_mask, 8);
+#endif
+#define PV_SIZE_SET 16
+#define PV_OFFSET_SET_FORMAT 0
+#define PV_OFFSET_SET_RESERVED 4
+#define PV_OFFSET_SET_BANK_MASK 8
+PV_PIN_SIZE(pv_set, PV_SIZE_SET);
+PV_PIN_OFFSET(pv_set, format, PV_OFFSET_SET_FORMAT);
+PV_PIN_OFFSET(pv_set, reserved, PV_OFFSET_SET_RESERVED);
+PV_PIN_OFFSET(pv_set, bank_mask, PV_OFFSET_SET_BANK_MASK);
 
 /* What a guest tells the VMM about its own end. */
 
@@ -1050,6 +1299,7 @@ PV_PIN_OFFSET(pv_set, bank_mask, 8);
 #define PV_CRASH_MESSAGE_MAX 1024
 
 /* What `debug_crash_report` hands over. */
+#ifndef __ASSEMBLER__
 struct pv_crash_report {
     /* `PV_CRASH_*`. */
     uint32_t kind;
@@ -1064,14 +1314,23 @@ struct pv_crash_report {
     /* The registers at the trap. */
     struct pv_trap_frame frame;
 };
-PV_PIN_SIZE(pv_crash_report, 208);
-PV_PIN_OFFSET(pv_crash_report, kind, 0);
-PV_PIN_OFFSET(pv_crash_report, message_size, 4);
-PV_PIN_OFFSET(pv_crash_report, message_gpa, 8);
-PV_PIN_OFFSET(pv_crash_report, frame_valid, 16);
-PV_PIN_OFFSET(pv_crash_report, reserved, 20);
-PV_PIN_OFFSET(pv_crash_report, frame, 24);
+#endif
+#define PV_SIZE_CRASH_REPORT 208
+#define PV_OFFSET_CRASH_REPORT_KIND 0
+#define PV_OFFSET_CRASH_REPORT_MESSAGE_SIZE 4
+#define PV_OFFSET_CRASH_REPORT_MESSAGE_GPA 8
+#define PV_OFFSET_CRASH_REPORT_FRAME_VALID 16
+#define PV_OFFSET_CRASH_REPORT_RESERVED 20
+#define PV_OFFSET_CRASH_REPORT_FRAME 24
+PV_PIN_SIZE(pv_crash_report, PV_SIZE_CRASH_REPORT);
+PV_PIN_OFFSET(pv_crash_report, kind, PV_OFFSET_CRASH_REPORT_KIND);
+PV_PIN_OFFSET(pv_crash_report, message_size, PV_OFFSET_CRASH_REPORT_MESSAGE_SIZE);
+PV_PIN_OFFSET(pv_crash_report, message_gpa, PV_OFFSET_CRASH_REPORT_MESSAGE_GPA);
+PV_PIN_OFFSET(pv_crash_report, frame_valid, PV_OFFSET_CRASH_REPORT_FRAME_VALID);
+PV_PIN_OFFSET(pv_crash_report, reserved, PV_OFFSET_CRASH_REPORT_RESERVED);
+PV_PIN_OFFSET(pv_crash_report, frame, PV_OFFSET_CRASH_REPORT_FRAME);
 
+#ifndef __ASSEMBLER__
 /*
  * The bytes of the note section. Packed to the 4-byte alignment of ELF notes; no field
  * is out of its own alignment in the section.
@@ -1084,28 +1343,27 @@ struct pv_note_section {
     char owner[12];
     struct pv_image_note descriptor;
 } __attribute__((packed, aligned(4)));
-_Static_assert(sizeof(struct pv_note_section) == 24 + sizeof(struct pv_image_note),
-               "the note section has no padding");
+PV_ASSERT(sizeof(struct pv_note_section) == 24 + sizeof(struct pv_image_note),
+          "the note section has no padding");
 
 /*
  * Makes the program a Paravane image. To be used once, outside of functions:
  *
  *     PV_IMAGE_NOTE("hello", 65536,
+ *                   .required_features = PV_FEATURE_CONSOLE,
  *                   .minimum_memory = 8 << 20,
- *                   .minimum_vcpus = 1, .maximum_vcpus = 1,
- *                   .required_features = PV_FEATURE_CONSOLE);
+ *                   .minimum_vcpus = 1, .maximum_vcpus = 1);
  *
- * NAME is a string literal of at most 32 bytes, STACK_SIZE the size of the boot stack.
- * What follows initializes fields of struct pv_image_note; maximum_vcpus must be among
- * them, and what is not is 0.
+ * NAME is a string literal of at most 32 bytes (31 in C++), STACK_SIZE the size of the boot
+ * stack. What follows initializes fields of struct pv_image_note, in their order;
+ * maximum_vcpus must be among them, and what is not is 0.
  */
 #define PV_IMAGE_NOTE(NAME, STACK_SIZE, ...)                                              \
-    _Static_assert((STACK_SIZE) >= PV_STACK_SIZE_MIN &&                                   \
-                       (STACK_SIZE) <= PV_STACK_SIZE_MAX &&                               \
-                       (STACK_SIZE) % PV_PAGE_SIZE == 0,                                  \
-                   "the stack size must be a multiple of PV_PAGE_SIZE from "              \
-                   "PV_STACK_SIZE_MIN to PV_STACK_SIZE_MAX");                             \
-    _Static_assert(sizeof(NAME) <= 33, "the name must be at most 32 bytes long");         \
+    PV_ASSERT((STACK_SIZE) >= PV_STACK_SIZE_MIN && (STACK_SIZE) <= PV_STACK_SIZE_MAX &&   \
+                  (STACK_SIZE) % PV_PAGE_SIZE == 0,                                       \
+              "the stack size must be a multiple of PV_PAGE_SIZE from "                   \
+              "PV_STACK_SIZE_MIN to PV_STACK_SIZE_MAX");                                  \
+    PV_ASSERT(sizeof(NAME) <= 33, "the name must be at most 32 bytes long");              \
     /* Without the alignment GCC takes more than readers of notes understand. */          \
     __attribute__((section(".note.Paravane"), used, aligned(4)))                          \
     static const struct pv_note_section pv_image_note_section = {                         \
@@ -1116,11 +1374,13 @@ _Static_assert(sizeof(struct pv_note_section) == 24 + sizeof(struct pv_image_not
         .descriptor = {                                                                   \
             .abi_major = PV_ABI_MAJOR,                                                    \
             .abi_minor = PV_ABI_MINOR,                                                    \
+            .reserved = 0,                                                                \
+            __VA_ARGS__,                                                                  \
             .stack_size = (STACK_SIZE),                                                   \
             .name = NAME,                                                                 \
-            __VA_ARGS__                                                                   \
         }                                                                                 \
     }
+#endif
 
 /* Call numbers: bits 15:0 of the call word. */
 #define PV_CALL_CORE_VERSION 0x000
@@ -1184,9 +1444,7 @@ _Static_assert(sizeof(struct pv_note_section) == 24 + sizeof(struct pv_image_not
 #define PV_CALL_DEBUG_TRACE_MARK 0x122
 #define PV_CALL_DEBUG_ECHO 0x123
 
-#if !defined(__x86_64__)
-#error "Paravane guests are x86-64 programs"
-#endif
+#ifndef __ASSEMBLER__
 
 /*
  * Makes the call WORD through the hypercall page at PAGE (pv_start_info.hypercall_page).
@@ -1211,6 +1469,30 @@ static inline int64_t pv_hypercall(const void *page, uint64_t word, uint64_t a1,
                        "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory", "cc");
     return result;
+}
+
+/*
+ * Makes the repeated call NUMBER as often as it takes to have all COUNT elements done.
+ *
+ * *DONE is the element to begin at, 0 for the first, and afterwards the number of elements
+ * that are done. Returns that number when it is COUNT; otherwise the error of element *DONE,
+ * and the caller can go on there once it has put right what was wrong.
+ */
+static inline int64_t pv_repeat(const void *page, uint64_t number, uint32_t count,
+                                uint32_t *done, uint64_t a1, uint64_t a2, uint64_t a3,
+                                uint64_t a4, uint64_t a5, uint64_t a6)
+{
+    /* The call word has 12 bits for each. */
+    if (count > 0xfff)
+        return -PV_E2BIG;
+    while (*done < count) {
+        uint64_t word = number | (uint64_t)count << 32 | (uint64_t)*done << 48;
+        int64_t result = pv_hypercall(page, word, a1, a2, a3, a4, a5, a6);
+        if (result < 0)
+            return result;
+        *done = (uint32_t)result;
+    }
+    return *done;
 }
 
 /*
@@ -1333,6 +1615,7 @@ static inline int64_t pv_as_destroy(const void *page, uint32_t space)
  *
  * - space: the address space
  * - elements: array of `pv_mapping`, 8-byte aligned
+ * - count, done: see pv_repeat
  * - returns: number of elements done, those before the start index included
  * - -PV_ENOENT: there is no such address space
  * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned, or a range is neither in
@@ -1346,9 +1629,10 @@ static inline int64_t pv_as_destroy(const void *page, uint32_t space)
  *   grant allows
  * - -PV_ENOMEM: the guest's page tables have reached their quota
  */
-static inline int64_t pv_as_map(const void *page, uint32_t space, pv_gpa_t elements)
+static inline int64_t pv_as_map(const void *page, uint32_t space, pv_gpa_t elements,
+                                uint32_t count, uint32_t *done)
 {
-    return pv_hypercall(page, PV_CALL_AS_MAP, space, elements, 0, 0, 0, 0);
+    return pv_repeat(page, PV_CALL_AS_MAP, count, done, space, elements, 0, 0, 0, 0);
 }
 
 /*
@@ -1357,6 +1641,7 @@ static inline int64_t pv_as_map(const void *page, uint32_t space, pv_gpa_t eleme
  *
  * - space: the address space
  * - elements: array of `pv_range`, 8-byte aligned
+ * - count, done: see pv_repeat
  * - returns: number of elements done, those before the start index included
  * - -PV_ENOENT: there is no such address space
  * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned
@@ -1367,9 +1652,10 @@ static inline int64_t pv_as_map(const void *page, uint32_t space, pv_gpa_t eleme
  * - -PV_ENOMEM: a 2 MiB mapping would have to be split, and the page tables have reached
  *   their quota
  */
-static inline int64_t pv_as_unmap(const void *page, uint32_t space, pv_gpa_t elements)
+static inline int64_t pv_as_unmap(const void *page, uint32_t space, pv_gpa_t elements,
+                                  uint32_t count, uint32_t *done)
 {
-    return pv_hypercall(page, PV_CALL_AS_UNMAP, space, elements, 0, 0, 0, 0);
+    return pv_repeat(page, PV_CALL_AS_UNMAP, count, done, space, elements, 0, 0, 0, 0);
 }
 
 /*
@@ -1378,6 +1664,7 @@ static inline int64_t pv_as_unmap(const void *page, uint32_t space, pv_gpa_t ele
  *
  * - space: the address space
  * - elements: array of `pv_mapping`, 8-byte aligned
+ * - count, done: see pv_repeat
  * - returns: number of elements done, those before the start index included
  * - -PV_ENOENT: there is no such address space, or a page of the range is not mapped
  * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned
@@ -1388,9 +1675,10 @@ static inline int64_t pv_as_unmap(const void *page, uint32_t space, pv_gpa_t ele
  * - -PV_ENOMEM: a 2 MiB mapping would have to be split, and the page tables have reached
  *   their quota
  */
-static inline int64_t pv_as_protect(const void *page, uint32_t space, pv_gpa_t elements)
+static inline int64_t pv_as_protect(const void *page, uint32_t space, pv_gpa_t elements,
+                                    uint32_t count, uint32_t *done)
 {
-    return pv_hypercall(page, PV_CALL_AS_PROTECT, space, elements, 0, 0, 0, 0);
+    return pv_repeat(page, PV_CALL_AS_PROTECT, count, done, space, elements, 0, 0, 0, 0);
 }
 
 /*
@@ -1429,6 +1717,7 @@ static inline int64_t pv_as_switch(const void *page, uint32_t space)
  *
  * - space: the address space
  * - elements: array of `pv_range`, 8-byte aligned
+ * - count, done: see pv_repeat
  * - returns: number of elements done, those before the start index included
  * - -PV_ENOENT: there is no such address space, or a page of the range is not mapped
  * - -PV_EFAULT: the array is not in RAM or not 8-byte aligned
@@ -1437,9 +1726,10 @@ static inline int64_t pv_as_switch(const void *page, uint32_t space)
  * - -PV_E2BIG: a size is above 2 MiB (1 GiB where both are multiples of 2 MiB)
  * - -PV_EPERM: a page is mapped writable somewhere, or is another guest's
  */
-static inline int64_t pv_as_seal(const void *page, uint32_t space, pv_gpa_t elements)
+static inline int64_t pv_as_seal(const void *page, uint32_t space, pv_gpa_t elements,
+                                 uint32_t count, uint32_t *done)
 {
-    return pv_hypercall(page, PV_CALL_AS_SEAL, space, elements, 0, 0, 0, 0);
+    return pv_repeat(page, PV_CALL_AS_SEAL, count, done, space, elements, 0, 0, 0, 0);
 }
 
 /*
@@ -1902,15 +2192,17 @@ static inline int64_t pv_vcpu_set_affinity_hint(const void *page, uint32_t vcpu,
  * host. Each element is a `pv_range` of guest-physical addresses.
  *
  * - elements: array of `pv_range`, 8-byte aligned
+ * - count, done: see pv_repeat
  * - returns: number of elements done, those before the start index included
  * - -PV_EFAULT: the array or a range is not in RAM, or not aligned
  * - -PV_EINVAL: a start or size is not a multiple of the page size, or a size is 0
  * - -PV_E2BIG: a size is above 2 MiB
  * - -PV_ENOMEM: the host has no memory
  */
-static inline int64_t pv_mem_populate(const void *page, pv_gpa_t elements)
+static inline int64_t pv_mem_populate(const void *page, pv_gpa_t elements, uint32_t count,
+                                      uint32_t *done)
 {
-    return pv_hypercall(page, PV_CALL_MEM_POPULATE, elements, 0, 0, 0, 0, 0);
+    return pv_repeat(page, PV_CALL_MEM_POPULATE, count, done, elements, 0, 0, 0, 0, 0);
 }
 
 /*
@@ -1919,15 +2211,17 @@ static inline int64_t pv_mem_populate(const void *page, pv_gpa_t elements)
  * they are written.
  *
  * - elements: array of `pv_range`, 8-byte aligned
+ * - count, done: see pv_repeat
  * - returns: number of elements done, those before the start index included
  * - -PV_EFAULT: the array or a range is not in RAM, or not aligned
  * - -PV_EINVAL: a start or size is not a multiple of the page size, or a size is 0
  * - -PV_E2BIG: a size is above 2 MiB
  * - -PV_EPERM: a page is sealed, shared or executable
  */
-static inline int64_t pv_mem_release(const void *page, pv_gpa_t elements)
+static inline int64_t pv_mem_release(const void *page, pv_gpa_t elements, uint32_t count,
+                                     uint32_t *done)
 {
-    return pv_hypercall(page, PV_CALL_MEM_RELEASE, elements, 0, 0, 0, 0, 0);
+    return pv_repeat(page, PV_CALL_MEM_RELEASE, count, done, elements, 0, 0, 0, 0, 0);
 }
 
 /*
@@ -1936,15 +2230,17 @@ static inline int64_t pv_mem_release(const void *page, pv_gpa_t elements)
  * the host takes its memory when it needs some.
  *
  * - elements: array of `pv_range`, 8-byte aligned
+ * - count, done: see pv_repeat
  * - returns: number of elements done, those before the start index included
  * - -PV_EFAULT: the array or a range is not in RAM, or not aligned
  * - -PV_EINVAL: a start or size is not a multiple of the page size, or a size is 0
  * - -PV_E2BIG: a size is above 2 MiB
  * - -PV_EPERM: a page is sealed, shared or executable
  */
-static inline int64_t pv_mem_hint(const void *page, pv_gpa_t elements)
+static inline int64_t pv_mem_hint(const void *page, pv_gpa_t elements, uint32_t count,
+                                  uint32_t *done)
 {
-    return pv_hypercall(page, PV_CALL_MEM_HINT, elements, 0, 0, 0, 0, 0);
+    return pv_repeat(page, PV_CALL_MEM_HINT, count, done, elements, 0, 0, 0, 0, 0);
 }
 
 /*
@@ -2129,6 +2425,506 @@ static inline int64_t pv_debug_echo(const void *page, uint64_t a, uint64_t b, ui
 {
     return pv_hypercall(page, PV_CALL_DEBUG_ECHO, a, b, c, d, e, f);
 }
+
+/* The page of the vCPU that runs. */
+static inline struct pv_vcpu_page *pv_vcpu(void)
+{
+    struct pv_vcpu_page *page;
+
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(page) : "i"(PV_OFFSET_VCPU_PAGE_SELF_ADDRESS));
+    return page;
+}
+
+/* The page of vCPU NUMBER. */
+static inline struct pv_vcpu_page *pv_vcpu_of(const struct pv_start_info *info, uint32_t number)
+{
+    uint64_t address = info->vcpu_pages + number * info->vcpu_page_stride;
+    return (struct pv_vcpu_page *)(uintptr_t)address;
+}
+
+/* The event page. */
+static inline struct pv_event_page *pv_ports(const struct pv_start_info *info)
+{
+    return (struct pv_event_page *)(uintptr_t)info->event_page;
+}
+
+/* What pv_gpa_of answers for an address that is not in one piece of RAM: no call takes it. */
+#define PV_NO_GPA UINT64_MAX
+
+/*
+ * The guest-physical address of SIZE bytes at ADDRESS: in the linear map, in the image or on
+ * a stack.
+ */
+static inline pv_gpa_t pv_gpa_of(const struct pv_start_info *info, const void *address,
+                                 uint64_t size)
+{
+    uint64_t first = (uint64_t)(uintptr_t)address;
+    uint64_t offset = first - info->linear_map;
+
+    if (offset < info->ram_size && size <= info->ram_size - offset)
+        return offset;
+    for (uint64_t i = 0; i < info->memory_map_count; i++) {
+        const struct pv_memory_region *region = &info->memory_map[i];
+        offset = first - region->address;
+        if (region->address != 0 && offset < region->size && size <= region->size - offset)
+            return region->gpa + offset;
+    }
+    return PV_NO_GPA;
+}
+
+/* The address in the linear map of a guest-physical address in RAM. */
+static inline void *pv_linear(const struct pv_start_info *info, pv_gpa_t gpa)
+{
+    return (void *)(uintptr_t)(info->linear_map + gpa);
+}
+
+/* The time-stamp counter, read behind everything that comes before it in the program. */
+static inline uint64_t pv_tsc(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("lfence\n\trdtsc" : "=a"(low), "=d"(high) : : "memory");
+    return (uint64_t)high << 32 | low;
+}
+
+/*
+ * The time of CLOCK at a value of the time-stamp counter, in nanoseconds. Two processors' counters
+ * may be a few cycles apart: a value before that of CLOCK is taken for it.
+ */
+static inline uint64_t pv_clock_at(const struct pv_clock *clock, uint64_t tsc)
+{
+    uint64_t cycles = tsc - clock->tsc_timestamp;
+    __extension__ unsigned __int128 time = cycles > INT64_MAX ? 0 : cycles;
+
+    if (clock->tsc_shift >= 0)
+        time <<= clock->tsc_shift;
+    else
+        time >>= -clock->tsc_shift;
+    time = time * clock->tsc_to_system_mul >> 32;
+    return clock->system_time + (uint64_t)time;
+}
+
+/*
+ * The time, in nanoseconds since the VM started, without an exit. CLOCK is `clock` of any
+ * vCPU page. Needs PV_FEATURE_CLOCK.
+ */
+static inline uint64_t pv_clock_now(const struct pv_clock *clock)
+{
+    struct pv_clock copy = {0, 0, 0, 0, 0, 0, 0, {0, 0}};
+    uint64_t now;
+
+    do {
+        copy.version = __atomic_load_n(&clock->version, __ATOMIC_ACQUIRE);
+        copy.tsc_timestamp = __atomic_load_n(&clock->tsc_timestamp, __ATOMIC_RELAXED);
+        copy.system_time = __atomic_load_n(&clock->system_time, __ATOMIC_RELAXED);
+        copy.tsc_to_system_mul = __atomic_load_n(&clock->tsc_to_system_mul, __ATOMIC_RELAXED);
+        copy.tsc_shift = __atomic_load_n(&clock->tsc_shift, __ATOMIC_RELAXED);
+        now = pv_clock_at(&copy, pv_tsc());
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        /* It is odd, or has changed, when the VMM was updating the fields. */
+    } while ((copy.version & 1) ||
+             copy.version != __atomic_load_n(&clock->version, __ATOMIC_RELAXED));
+    return now;
+}
+
+/*
+ * Masks upcalls on this vCPU, as CLI masks interrupts. Returns whether they were masked before.
+ */
+static inline int pv_upcalls_mask(void)
+{
+    uint8_t before;
+
+    __asm__ volatile("movb %%gs:%c1, %0\n\t"
+                     "movb $1, %%gs:%c1"
+                     : "=&q"(before)
+                     : "i"(PV_OFFSET_VCPU_PAGE_UPCALL_MASK)
+                     : "memory");
+    return before != 0;
+}
+
+/* Whether an event waits on this vCPU. */
+static inline int pv_upcall_pending(void)
+{
+    uint8_t pending;
+
+    __asm__ volatile("movb %%gs:%c1, %0"
+                     : "=q"(pending)
+                     : "i"(PV_OFFSET_VCPU_PAGE_UPCALL_PENDING)
+                     : "memory");
+    return pending != 0;
+}
+
+/*
+ * Unmasks upcalls on this vCPU, as STI unmasks interrupts. Returns whether events came while
+ * they were masked: no upcall tells of these, so the caller takes them.
+ *
+ *     while (pv_upcalls_unmask()) {
+ *         pv_upcalls_mask();
+ *         (take the events)
+ *     }
+ */
+static inline int pv_upcalls_unmask(void)
+{
+    uint8_t unmasked = 0;
+
+    /* Exchanged, because a plain store could be seen later than what is read behind it. */
+    __asm__ volatile("xchgb %0, %%gs:%c1"
+                     : "+q"(unmasked)
+                     : "i"(PV_OFFSET_VCPU_PAGE_UPCALL_MASK)
+                     : "memory");
+    return pv_upcall_pending();
+}
+
+/* Whether PORT is pending. */
+static inline int pv_port_is_pending(const struct pv_event_page *ports, uint32_t port)
+{
+    return __atomic_load_n(&ports->pending[port / 64], __ATOMIC_SEQ_CST) >> port % 64 & 1;
+}
+
+/* Makes PORT not pending. Returns whether it was. */
+static inline int pv_port_clear(struct pv_event_page *ports, uint32_t port)
+{
+    uint64_t bit = UINT64_C(1) << port % 64;
+    return (__atomic_fetch_and(&ports->pending[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit) != 0;
+}
+
+/* Masks PORT: it may become pending, and nobody is told. As `event_mask`, without an exit. */
+static inline void pv_port_mask(struct pv_event_page *ports, uint32_t port)
+{
+    uint64_t bit = UINT64_C(1) << port % 64;
+    __atomic_fetch_or(&ports->mask[port / 64], bit, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Unmasks PORT, whose vCPU is the one of the page VCPU and runs this code; for a port of another
+ * one there is pv_event_unmask. Returns whether it is pending: no upcall tells of that, so the
+ * caller takes the events of this vCPU.
+ */
+static inline int pv_port_unmask(struct pv_event_page *ports, struct pv_vcpu_page *vcpu,
+                                 uint32_t port)
+{
+    uint64_t bit = UINT64_C(1) << port % 64;
+
+    __atomic_fetch_and(&ports->mask[port / 64], ~bit, __ATOMIC_SEQ_CST);
+    if (!pv_port_is_pending(ports, port))
+        return 0;
+    __atomic_fetch_or(&vcpu->event_selector, UINT64_C(1) << port / 64, __ATOMIC_SEQ_CST);
+    __atomic_exchange_n(&vcpu->upcall_pending, 1, __ATOMIC_SEQ_CST);
+    return 1;
+}
+
+/* The ports of word INDEX that are pending and not masked. */
+static inline uint64_t pv_ports_due(const struct pv_event_page *ports, uint32_t index)
+{
+    return __atomic_load_n(&ports->pending[index], __ATOMIC_SEQ_CST) &
+           ~__atomic_load_n(&ports->mask[index], __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Begins to take the events of the vCPU with the page VCPU: from here on a new one is told again.
+ * Upcalls are masked while events are taken.
+ */
+static inline void pv_take_begin(struct pv_vcpu_page *vcpu)
+{
+    __atomic_exchange_n(&vcpu->upcall_pending, 0, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Takes the next event: makes its port not pending, and returns the port. The lowest port comes
+ * first, also among those that are raised meanwhile. Returns -1 when there is none left.
+ *
+ *     pv_take_begin(vcpu);
+ *     for (int32_t port; (port = pv_take_next(ports, vcpu)) >= 0;)
+ *         handle(port);
+ */
+static inline int32_t pv_take_next(struct pv_event_page *ports, struct pv_vcpu_page *vcpu)
+{
+    uint64_t words;
+
+    while ((words = __atomic_load_n(&vcpu->event_selector, __ATOMIC_SEQ_CST)) != 0) {
+        uint32_t index = (uint32_t)__builtin_ctzll(words);
+        uint64_t bit = UINT64_C(1) << index;
+        uint64_t due = pv_ports_due(ports, index);
+        if (due == 0) {
+            __atomic_fetch_and(&vcpu->event_selector, ~bit, __ATOMIC_SEQ_CST);
+            /* Somebody may have made a port pending before, and set the bit just cleared. */
+            if (pv_ports_due(ports, index) != 0)
+                __atomic_fetch_or(&vcpu->event_selector, bit, __ATOMIC_SEQ_CST);
+            continue;
+        }
+        uint32_t port = index * 64 + (uint32_t)__builtin_ctzll(due);
+        /* Whoever clears the bit has the event. */
+        if (pv_port_clear(ports, port))
+            return (int32_t)port;
+    }
+    return -1;
+}
+
+/*
+ * Defers the call WORD: the VMM makes it together with the next call of this vCPU, just before
+ * that one, and writes its result into the element that this returns. NULL when
+ * PV_DEFERRED_CALLS wait already. VCPU is the page of the vCPU that runs this code, with upcalls
+ * masked if their handler defers calls too. Needs PV_FEATURE_DEFERRED.
+ */
+static inline struct pv_batch_entry *pv_defer(struct pv_vcpu_page *vcpu, uint64_t word,
+                                              uint64_t a1, uint64_t a2, uint64_t a3,
+                                              uint64_t a4, uint64_t a5, uint64_t a6)
+{
+    uint32_t count = __atomic_load_n(&vcpu->deferred_count, __ATOMIC_RELAXED);
+    if (count >= PV_DEFERRED_CALLS)
+        return NULL;
+    struct pv_batch_entry *entry = &vcpu->deferred[count];
+    entry->word = word;
+    entry->arguments[0] = a1;
+    entry->arguments[1] = a2;
+    entry->arguments[2] = a3;
+    entry->arguments[3] = a4;
+    entry->arguments[4] = a5;
+    entry->arguments[5] = a6;
+    __atomic_store_n(&vcpu->deferred_count, count + 1, __ATOMIC_RELEASE);
+    return entry;
+}
+
+/* The entries of the hypercall page as the assembler reads numbers. */
+#define PV_TRAP_RETURN_PLACE 0x80
+#define PV_TASK_ENTRY_PLACE 0xc0
+PV_ASSERT(PV_TRAP_RETURN_PLACE == PV_TRAP_RETURN_OFFSET, "the trap-return entry");
+PV_ASSERT(PV_TASK_ENTRY_PLACE == PV_TASK_ENTRY_OFFSET, "the task entry");
+
+/* Operands: the text of a number, a place in the page of the vCPU that runs, and one in the
+   frame that PV_TRAP_ENTRY makes behind the vector state and a word. */
+#define PV_TEXT_OF_TEXT(text) #text
+#define PV_TEXT(text) PV_TEXT_OF_TEXT(text)
+#define PV_IN_VCPU_PAGE(field) "%gs:" PV_TEXT(PV_OFFSET_VCPU_PAGE_##field)
+#define PV_IN_TRAP_STATE(field) \
+    "%gs:" PV_TEXT(PV_OFFSET_VCPU_PAGE_TRAP + PV_OFFSET_TRAP_STATE_##field)
+#define PV_IN_TASK_STATE(field) \
+    "%gs:" PV_TEXT(PV_OFFSET_VCPU_PAGE_TASK + PV_OFFSET_TASK_STATE_##field)
+#define PV_IN_FRAME(field) PV_TEXT(520 + PV_OFFSET_TRAP_FRAME_##field) "(%rsp)"
+
+#ifdef __cplusplus
+#define PV_C_NAME extern "C"
+#else
+#define PV_C_NAME
+#endif
+
+/*
+ * Defines the entry SYMBOL, `_start` or one for vcpu_start, which calls FUNCTION with the
+ * argument that the entry got in RDI:
+ *
+ *     PV_ENTRY(_start, kernel)
+ *     void kernel(const struct pv_start_info *info) { ... }
+ *
+ * FUNCTION has a C name (extern "C"), is not static and does not return.
+ */
+#define PV_ENTRY(SYMBOL, FUNCTION)                                                        \
+    __asm__(".pushsection .text\n\t"                                                      \
+            ".globl " #SYMBOL "\n\t"                                                      \
+            ".type " #SYMBOL ", @function\n"                                              \
+            #SYMBOL ":\n\t"                                                               \
+            /* No caller: a backtrace ends here. */                                       \
+            ".cfi_startproc\n\t"                                                          \
+            ".cfi_undefined rip\n\t"                                                      \
+            "xorl %ebp, %ebp\n\t"                                                         \
+            /* RSP is 16-byte aligned, as before a call. */                               \
+            "call " #FUNCTION "\n\t"                                                      \
+            "ud2\n\t"                                                                     \
+            ".cfi_endproc\n\t"                                                            \
+            ".size " #SYMBOL ", . - " #SYMBOL "\n\t"                                      \
+            ".popsection");
+
+/*
+ * Defines SYMBOL, code whose address trap_set_table, trap_set_upcall and trap_set_syscall take,
+ * and declares it as a function. For each trap it calls
+ *
+ *     void FUNCTION(struct pv_trap_frame *frame, int from_task);
+ *
+ * on the trap stack, with upcalls masked, and then resumes what was interrupted, with the
+ * registers that are in the frame by then: the kernel, or a task when FROM_TASK is not 0. Upcalls
+ * are then masked as they were before. Where they are not, FUNCTION is first called again, with
+ * the vector PV_UPCALL_VECTOR, as long as an event waits that it has not taken.
+ *
+ * PAGE is a global variable that holds the address of the hypercall page. FUNCTION and PAGE
+ * have C names and are not static. The code uses the first two words of pv_vcpu_page.guest. The
+ * vector state is saved as far as SSE has it.
+ */
+#define PV_TRAP_ENTRY(SYMBOL, FUNCTION, PAGE)                                             \
+    __asm__(".pushsection .text\n\t"                                                      \
+            ".globl " #SYMBOL "\n\t"                                                      \
+            ".type " #SYMBOL ", @function\n"                                              \
+            #SYMBOL ":\n\t"                                                               \
+            ".cfi_startproc simple\n\t"                                                   \
+            ".cfi_signal_frame\n\t"                                                       \
+            ".cfi_def_cfa rsp, 0\n\t"                                                     \
+            ".cfi_undefined rip\n\t"                                                      \
+            "movq %rax, " PV_IN_VCPU_PAGE(GUEST) "\n\t"                                   \
+            "movq %rcx, " PV_IN_VCPU_PAGE(GUEST + 8) "\n\t"                               \
+            /* A trap within a handler stays below what that uses of the trap stack. One  \
+               that has overflowed it is at most in the page below. */                    \
+            "cmpq $0, " PV_IN_TRAP_STATE(FROM_TASK) "\n\t"                                \
+            "jne 1f\n\t"                                                                  \
+            "movq " PV_IN_TRAP_STATE(RSP) ", %rax\n\t"                                    \
+            "movq " PV_IN_VCPU_PAGE(TRAP_STACK_TOP) ", %rcx\n\t"                          \
+            "cmpq %rcx, %rax\n\t"                                                         \
+            "ja 1f\n\t"                                                                   \
+            "subq " PV_IN_VCPU_PAGE(TRAP_STACK_SIZE) ", %rcx\n\t"                         \
+            "subq $4096, %rcx\n\t"                                                        \
+            "cmpq %rcx, %rax\n\t"                                                         \
+            "jb 1f\n\t"                                                                   \
+            /* Past the red zone. */                                                      \
+            "leaq -128(%rax), %rsp\n\t"                                                   \
+            "jmp 2f\n"                                                                    \
+            "1:\n\t"                                                                      \
+            "movq " PV_IN_VCPU_PAGE(TRAP_STACK_TOP) ", %rsp\n"                            \
+            "2:\n\t"                                                                      \
+            "andq $-16, %rsp\n\t"                                                         \
+            /* A struct pv_trap_frame, from its end. */                                   \
+            "pushq " PV_IN_TRAP_STATE(SS) "\n\t"                                          \
+            "pushq " PV_IN_TRAP_STATE(RSP) "\n\t"                                         \
+            "pushq " PV_IN_TRAP_STATE(RFLAGS) "\n\t"                                      \
+            "pushq " PV_IN_TRAP_STATE(CS) "\n\t"                                          \
+            "pushq " PV_IN_TRAP_STATE(RIP) "\n\t"                                         \
+            "pushq " PV_IN_TRAP_STATE(ERROR) "\n\t"                                       \
+            "pushq " PV_IN_TRAP_STATE(CR2) "\n\t"                                         \
+            "movl " PV_IN_TRAP_STATE(VECTOR) ", %eax\n\t"                                 \
+            "pushq %rax\n\t"                                                              \
+            "pushq " PV_IN_VCPU_PAGE(GUEST) "\n\t"                                        \
+            "pushq " PV_IN_VCPU_PAGE(GUEST + 8) "\n\t"                                    \
+            "pushq %rdx\n\t" "pushq %rbx\n\t" "pushq %rbp\n\t" "pushq %rsi\n\t"           \
+            "pushq %rdi\n\t" "pushq %r8\n\t" "pushq %r9\n\t" "pushq %r10\n\t"             \
+            "pushq %r11\n\t" "pushq %r12\n\t" "pushq %r13\n\t" "pushq %r14\n\t"           \
+            "pushq %r15\n\t"                                                              \
+            /* A word for the mask and for what was interrupted, and the vector state. */ \
+            "movzbl " PV_IN_VCPU_PAGE(UPCALL_MASK) ", %eax\n\t"                           \
+            /* An upcall comes where they are not masked, and the VMM masks them. */      \
+            "cmpl $" PV_TEXT(PV_UPCALL_VECTOR) ", " PV_IN_TRAP_STATE(VECTOR) "\n\t"       \
+            "jne 7f\n\t"                                                                  \
+            "xorl %eax, %eax\n"                                                           \
+            "7:\n\t"                                                                      \
+            "movb " PV_IN_TRAP_STATE(FROM_TASK) ", %ah\n\t"                               \
+            "pushq %rax\n\t"                                                              \
+            "subq $512, %rsp\n\t"                                                         \
+            "fxsave64 (%rsp)\n\t"                                                         \
+            "movb $1, " PV_IN_VCPU_PAGE(UPCALL_MASK) "\n\t"                               \
+            /* All is saved. From here on a trap may come. */                             \
+            "movl $0, " PV_IN_TRAP_STATE(BUSY) "\n\t"                                     \
+            /* A backtrace goes on from here with the registers of the frame. */          \
+            ".cfi_def_cfa rsp, 704\n\t"                                                   \
+            ".cfi_offset rsp, -16; .cfi_offset rip, -40; .cfi_offset rax, -72\n\t"        \
+            ".cfi_offset rcx, -80; .cfi_offset rdx, -88; .cfi_offset rbx, -96\n\t"        \
+            ".cfi_offset rbp, -104; .cfi_offset rsi, -112; .cfi_offset rdi, -120\n\t"     \
+            ".cfi_offset r8, -128; .cfi_offset r9, -136; .cfi_offset r10, -144\n\t"       \
+            ".cfi_offset r11, -152; .cfi_offset r12, -160; .cfi_offset r13, -168\n\t"     \
+            ".cfi_offset r14, -176; .cfi_offset r15, -184\n\t"                            \
+            /* MXCSR as a function expects it. */                                         \
+            "pushq $0x1f80\n\t"                                                           \
+            "ldmxcsr (%rsp)\n\t"                                                          \
+            "popq %rax\n"                                                                 \
+            "3:\n\t"                                                                      \
+            "leaq 520(%rsp), %rdi\n\t"                                                    \
+            "movzbl 513(%rsp), %esi\n\t"                                                  \
+            "call " #FUNCTION "\n\t"                                                      \
+            "cmpb $0, 513(%rsp)\n\t"                                                      \
+            "jne 5f\n\t"                                                                  \
+            /* Back to the kernel. */                                                     \
+            "cmpb $0, 512(%rsp)\n\t"                                                      \
+            "jne 4f\n\t"                                                                  \
+            "xorl %eax, %eax\n\t"                                                         \
+            "xchgb %al, " PV_IN_VCPU_PAGE(UPCALL_MASK) "\n\t"                             \
+            "cmpb $0, " PV_IN_VCPU_PAGE(UPCALL_PENDING) "\n\t"                            \
+            "jne 6f\n"                                                                    \
+            "4:\n\t"                                                                      \
+            /* RET pops the address of the trap-return entry from below the frame of IRETQ. */ \
+            "movq " #PAGE "(%rip), %rax\n\t"                                              \
+            "addq $" PV_TEXT(PV_TRAP_RETURN_PLACE) ", %rax\n\t"                           \
+            "movq %rax, " PV_IN_FRAME(ERROR) "\n\t"                                       \
+            "fxrstor64 (%rsp)\n\t"                                                        \
+            "addq $520, %rsp\n\t"                                                         \
+            "popq %r15\n\t" "popq %r14\n\t" "popq %r13\n\t" "popq %r12\n\t"               \
+            "popq %r11\n\t" "popq %r10\n\t" "popq %r9\n\t" "popq %r8\n\t"                 \
+            "popq %rdi\n\t" "popq %rsi\n\t" "popq %rbp\n\t" "popq %rbx\n\t"               \
+            "popq %rdx\n\t" "popq %rcx\n\t" "popq %rax\n\t"                               \
+            "leaq 16(%rsp), %rsp\n\t"                                                     \
+            "ret\n"                                                                       \
+            "5:\n\t"                                                                      \
+            /* Back to the task. */                                                       \
+            "movb $1, " PV_IN_VCPU_PAGE(UPCALL_MASK) "\n\t"                               \
+            "cmpb $0, " PV_IN_VCPU_PAGE(UPCALL_PENDING) "\n\t"                            \
+            "jne 6f\n\t"                                                                  \
+            "movq " PV_IN_FRAME(RIP) ", %rax\n\t"                                         \
+            "movq %rax, " PV_IN_TASK_STATE(RIP) "\n\t"                                    \
+            "movq " PV_IN_FRAME(RFLAGS) ", %rax\n\t"                                      \
+            "movq %rax, " PV_IN_TASK_STATE(RFLAGS) "\n\t"                                 \
+            "movq " PV_IN_FRAME(RSP) ", %rax\n\t"                                         \
+            "movq %rax, " PV_IN_TASK_STATE(RSP) "\n\t"                                    \
+            "movq " PV_IN_FRAME(RCX) ", %rax\n\t"                                         \
+            "movq %rax, " PV_IN_TASK_STATE(RCX) "\n\t"                                    \
+            "movq " PV_IN_FRAME(R11) ", %rax\n\t"                                         \
+            "movq %rax, " PV_IN_TASK_STATE(R11) "\n\t"                                    \
+            "movq " #PAGE "(%rip), %rcx\n\t"                                              \
+            "addq $" PV_TEXT(PV_TASK_ENTRY_PLACE) ", %rcx\n\t"                                  \
+            "fxrstor64 (%rsp)\n\t"                                                        \
+            "addq $520, %rsp\n\t"                                                         \
+            "popq %r15\n\t" "popq %r14\n\t" "popq %r13\n\t" "popq %r12\n\t"               \
+            "popq %r11\n\t" "popq %r10\n\t" "popq %r9\n\t" "popq %r8\n\t"                 \
+            "popq %rdi\n\t" "popq %rsi\n\t" "popq %rbp\n\t" "popq %rbx\n\t"               \
+            "popq %rdx\n\t" "leaq 8(%rsp), %rsp\n\t" "popq %rax\n\t"                      \
+            "jmp *%rcx\n"                                                                 \
+            "6:\n\t"                                                                      \
+            "movb $1, " PV_IN_VCPU_PAGE(UPCALL_MASK) "\n\t"                               \
+            "movq $" PV_TEXT(PV_UPCALL_VECTOR) ", " PV_IN_FRAME(VECTOR) "\n\t"            \
+            "jmp 3b\n\t"                                                                  \
+            ".cfi_endproc\n\t"                                                            \
+            ".size " #SYMBOL ", . - " #SYMBOL "\n\t"                                      \
+            ".popsection");                                                               \
+    PV_C_NAME void SYMBOL(void);
+
+/*
+ * Runs a task with the registers of FRAME, in the current address space, until it traps, makes a
+ * system call or is interrupted by an upcall. PAGE is the address of the hypercall page. Nothing
+ * returns to the caller, and nothing uses its stack any more.
+ */
+static inline __attribute__((noreturn)) void pv_task_enter(const void *page,
+                                                           const struct pv_trap_frame *frame)
+{
+    struct pv_vcpu_page *vcpu = pv_vcpu();
+    uint64_t entry = (uint64_t)(uintptr_t)page + PV_TASK_ENTRY_OFFSET;
+
+    pv_upcalls_mask();
+    vcpu->task.rip = frame->rip;
+    vcpu->task.rflags = frame->rflags;
+    vcpu->task.rsp = frame->rsp;
+    vcpu->task.rcx = frame->rcx;
+    vcpu->task.r11 = frame->r11;
+    __asm__ volatile("movq %c[r15](%[frame]), %%r15\n\t"
+                     "movq %c[r14](%[frame]), %%r14\n\t"
+                     "movq %c[r13](%[frame]), %%r13\n\t"
+                     "movq %c[r12](%[frame]), %%r12\n\t"
+                     "movq %c[r10](%[frame]), %%r10\n\t"
+                     "movq %c[r9](%[frame]), %%r9\n\t"
+                     "movq %c[r8](%[frame]), %%r8\n\t"
+                     "movq %c[rdi](%[frame]), %%rdi\n\t"
+                     "movq %c[rsi](%[frame]), %%rsi\n\t"
+                     "movq %c[rbp](%[frame]), %%rbp\n\t"
+                     "movq %c[rbx](%[frame]), %%rbx\n\t"
+                     "movq %c[rdx](%[frame]), %%rdx\n\t"
+                     "movq %[entry], %%r11\n\t"
+                     "movq %c[rax](%[frame]), %%rax\n\t"
+                     "jmp *%%r11"
+                     :
+                     : [frame] "c"(frame), [entry] "a"(entry),
+                       [r15] "i"(PV_OFFSET_TRAP_FRAME_R15), [r14] "i"(PV_OFFSET_TRAP_FRAME_R14),
+                       [r13] "i"(PV_OFFSET_TRAP_FRAME_R13), [r12] "i"(PV_OFFSET_TRAP_FRAME_R12),
+                       [r10] "i"(PV_OFFSET_TRAP_FRAME_R10), [r9] "i"(PV_OFFSET_TRAP_FRAME_R9),
+                       [r8] "i"(PV_OFFSET_TRAP_FRAME_R8), [rdi] "i"(PV_OFFSET_TRAP_FRAME_RDI),
+                       [rsi] "i"(PV_OFFSET_TRAP_FRAME_RSI), [rbp] "i"(PV_OFFSET_TRAP_FRAME_RBP),
+                       [rbx] "i"(PV_OFFSET_TRAP_FRAME_RBX), [rdx] "i"(PV_OFFSET_TRAP_FRAME_RDX),
+                       [rax] "i"(PV_OFFSET_TRAP_FRAME_RAX)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+#endif /* __ASSEMBLER__ */
 
 #undef PV_PIN_SIZE
 #undef PV_PIN_OFFSET

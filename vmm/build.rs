@@ -22,6 +22,7 @@ const SOURCES: &[&str] = &[
     "guest-sdk/Cargo.toml",
     "guest-sdk/build",
     "guest-sdk/src",
+    "guest-sdk/test-macros",
     "pv-abi/Cargo.toml",
     "pv-abi/src",
 ];

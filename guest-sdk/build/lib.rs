@@ -16,6 +16,9 @@ use std::{env, fs};
 /// Layout of the image, for every linker.
 const LINKER_SCRIPT: &str = include_str!("guest.ld");
 
+/// The variable by which `paravane-guest-test` asks for an image with tests.
+const TEST_VARIABLE: &str = "PARAVANE_GUEST_TEST";
+
 /// Makes the binaries of the calling build script's package guest images.
 ///
 /// # Panics
@@ -29,6 +32,12 @@ pub fn configure() {
     let linker = env::var_os("RUSTC_LINKER").map(PathBuf::from);
     for argument in link_arguments(&target, linker.as_deref(), &script) {
         println!("cargo:rustc-link-arg-bins={argument}");
+    }
+    // Whether `#[paravane_sdk::guest_test]` makes tests; see `paravane_sdk::test`.
+    println!("cargo:rustc-check-cfg=cfg(guest_test)");
+    println!("cargo:rerun-if-env-changed={TEST_VARIABLE}");
+    if env::var_os(TEST_VARIABLE).is_some() {
+        println!("cargo:rustc-cfg=guest_test");
     }
     println!("cargo:rerun-if-changed=build.rs");
     // Cargo sets RUSTC_LINKER from these and its configuration files.

@@ -55,6 +55,10 @@ macro_rules! entry {
             }
 
             extern "C" fn start(info: *const $crate::abi::start_info::StartInfo) -> ! {
+                if cfg!(guest_test) {
+                    // SAFETY: as below.
+                    unsafe { $crate::rt::run(info, $crate::test::main as fn() -> i32) }
+                }
                 // SAFETY: only the entry point calls this function, with what it was given.
                 unsafe { $crate::rt::run(info, $main as fn() -> _) }
             }

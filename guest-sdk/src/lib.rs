@@ -47,12 +47,31 @@ pub mod panic;
 #[doc(hidden)]
 pub mod rt;
 pub mod sched;
+mod stack;
 pub mod start_info;
 pub mod stats;
 pub mod sync;
+pub mod test;
+pub mod thread;
 pub mod time;
 pub mod tls;
 pub mod trap;
+pub mod upcall;
 pub mod vcpu;
+mod wait;
 
+/// Makes a function a test, which runs in a guest of its own; [`test`] says how.
+///
+/// ```ignore
+/// #[paravane_sdk::guest_test]
+/// fn adds() {
+///     assert_eq!(1 + 1, 2);
+/// }
+/// ```
+///
+/// The function has no arguments and returns `()` or a [`Result`]. The attributes `#[ignore]` and
+/// `#[should_panic]` mean what they mean for Rust's own tests. `#[guest_test(vcpus = 2)]` and
+/// `#[guest_test(memory = 64)]`, in MiB, ask for another machine. In a build without tests there
+/// is no such function; `#[cfg(guest_test)]` leaves out what else only tests need.
+pub use paravane_test_macros::guest_test;
 pub use pv_abi::{self as abi, Errno, Features, Gpa};

@@ -16,6 +16,7 @@
 extern crate std;
 
 pub mod address_space;
+pub mod atomicity;
 pub mod calls;
 pub mod convention;
 pub mod crash;
@@ -37,6 +38,7 @@ pub mod trap;
 pub mod types;
 pub mod vcpu_page;
 
+pub use atomicity::Atomicity;
 pub use calls::{CALLS, CallSpec, Cost, Group};
 pub use convention::CallWord;
 pub use error::Errno;

@@ -4,7 +4,8 @@
 //! read without an exit: `clock` of the vCPU page has the layout of Linux's
 //! `struct pvclock_vcpu_time_info`, and the time is
 //!
-//! - `delta = RDTSC - tsc_timestamp`, shifted left by `tsc_shift`, or right if that is negative;
+//! - `delta = RDTSC - tsc_timestamp`, 0 if that is negative (two processors' counters may be a few
+//!   cycles apart), shifted left by `tsc_shift`, or right if that is negative;
 //! - `system_time + (delta * tsc_to_system_mul >> 32)`, with a product of 128 bits,
 //!
 //! read again if `version` is odd or has changed meanwhile. Deadlines are times of this clock.

@@ -71,7 +71,8 @@ pub struct VcpuPage {
     pub self_address: u64,
     /// VMM: number of this vCPU.
     pub vcpu_id: u32,
-    /// Guest: non-zero while no upcall may be delivered.
+    /// Guest: non-zero while no upcall may be delivered. 1 at entry; the VMM sets it to 1 when it
+    /// delivers an upcall and when a task is interrupted, and 0 when a task is entered.
     pub upcall_mask: u8,
     /// VMM: non-zero when an event waits.
     pub upcall_pending: u8,

@@ -1,14 +1,11 @@
-//! The generated files: that they are up to date, and that the C header does what it says.
+//! The generated files: that they are up to date, and that the header compiles and calls.
 
+mod compiler;
+
+use compiler::{Language, compile, root};
 use pv_abi::calls::{CALLS, CallSpec};
-use pv_abi::render;
-use std::path::{Path, PathBuf};
+use pv_abi::{ABI_MAJOR, ABI_MINOR, render};
 use std::process::Command;
-
-/// The root of the repository.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 #[test]
 fn the_generated_files_are_up_to_date() {
@@ -28,52 +25,59 @@ fn the_generated_files_are_up_to_date() {
     }
 }
 
-/// Runs the C compiler on `source` with the header in reach, and returns what it made.
-fn compile(name: &str, source: &str, arguments: &[&str]) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let input = directory.join(format!("{name}.c"));
-    let output = directory.join(name);
-    std::fs::write(&input, source).expect("the C source is written");
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_string());
-    let result = Command::new(&compiler)
-        .args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
-        .args(arguments)
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg("-o")
-        .args([&output, &input])
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run the C compiler `{compiler}`: {error}"));
-    assert!(
-        result.status.success(),
-        "`{compiler}` refuses {}:\n{}",
-        input.display(),
-        String::from_utf8_lossy(&result.stderr)
-    );
-    output
-}
-
 /// A call's wrapper with a value for each argument.
 fn wrapper_call(call: &CallSpec, first: u32) -> String {
     let values = (first..).take(call.arguments.len());
-    let values: String = values.map(|value| format!(", {value}")).collect();
+    let mut values: String = values.map(|value| format!(", {value}")).collect();
+    if call.repeated {
+        values.push_str(", 1, &(uint32_t){0}");
+    }
     format!("pv_{}(page{values})", call.name)
 }
 
-/// A guest that makes every call.
-fn guest() -> String {
-    let mut source = String::from(
+/// A guest that makes every call and takes traps.
+fn guest(language: Language) -> String {
+    let mut source = String::from(match language {
+        // C++ wants the NUL to have room too.
+        Language::Cpp => "#define NAME \"a short name\"\n",
+        _ => "#define NAME \"a name of thirty-two bytes, full\"\n",
+    });
+    source.push_str(
         "#include <paravane.h>\n\
-         PV_IMAGE_NOTE(\"a name of thirty-two bytes, full\", 65536,\n\
-             .minimum_memory = 8 << 20, .minimum_vcpus = 1, .maximum_vcpus = 1,\n\
-             .required_features = PV_FEATURE_CONSOLE | PV_FEATURE_BATCH);\n\
-         void entry(const struct pv_start_info *info);\n\
+         PV_IMAGE_NOTE(NAME, 65536,\n\
+             .required_features = PV_FEATURE_CONSOLE | PV_FEATURE_BATCH,\n\
+             .wanted_features = 0, .minimum_memory = 8 << 20,\n\
+             .minimum_vcpus = 1, .maximum_vcpus = 1);\n\
+         PV_C_NAME const void *page;\n\
+         const void *page;\n\
+         PV_C_NAME void entry(const struct pv_start_info *info);\n\
+         PV_C_NAME void on_trap(struct pv_trap_frame *frame, int from_task);\n\
+         PV_ENTRY(_start, entry)\n\
+         PV_TRAP_ENTRY(trap_entry, on_trap, page)\n\
+         void on_trap(struct pv_trap_frame *frame, int from_task)\n\
+         {\n\
+             struct pv_vcpu_page *vcpu = pv_vcpu();\n\
+             pv_take_begin(vcpu);\n\
+             while (pv_take_next((struct pv_event_page *)0, vcpu) >= 0) {}\n\
+             if (!from_task)\n\
+                 pv_task_enter(page, frame);\n\
+         }\n\
          void entry(const struct pv_start_info *info)\n\
          {\n\
-             const void *page = (const void *)(uintptr_t)info->hypercall_page;\n",
+             page = (const void *)(uintptr_t)info->hypercall_page;\n\
+             struct pv_trap_handler handler = {(uint64_t)(uintptr_t)trap_entry, 0};\n\
+             (void)pv_gpa_of(info, &handler, sizeof handler);\n\
+             while (pv_upcalls_unmask())\n\
+                 pv_upcalls_mask();\n\
+             (void)pv_clock_now(&pv_vcpu()->clock);\n\
+             uint32_t done = 0;\n\
+             (void)pv_as_unmap(page, 0, 0, 1, &done);\n",
     );
     for call in CALLS {
-        source.push_str(&format!("    (void){};\n", wrapper_call(call, 1)));
+        // C++ has no compound literals, by which the others call the repeated ones.
+        if matches!(language, Language::C) || !call.repeated {
+            source.push_str(&format!("    (void){};\n", wrapper_call(call, 1)));
+        }
     }
     source.push_str("}\n");
     source
@@ -81,21 +85,51 @@ fn guest() -> String {
 
 #[test]
 fn the_header_compiles_without_a_warning() {
-    for (name, level) in [("guest_O0.o", "-O0"), ("guest_O2.o", "-O2")] {
-        compile(name, &guest(), &["-ffreestanding", "-c", level]);
+    for level in ["-O0", "-O2"] {
+        for language in [Language::C, Language::Cpp] {
+            let name = format!("guest_{language:?}{level}.o");
+            let options = ["-ffreestanding", "-c", level];
+            compile(language, &name, &guest(language), &options);
+        }
     }
+}
+
+/// The values of a few constants, as an assembler puts them into an object file.
+#[test]
+fn the_header_serves_the_assembler() {
+    const SOURCE: &str = "\
+        #include <paravane.h>\n\
+        .data\n\
+        .quad PV_START_INFO_MAGIC, PV_FEATURE_EVENTS, PV_TASK_ENTRY_OFFSET\n\
+        .quad PV_OFFSET_VCPU_PAGE_TRAP + PV_OFFSET_TRAP_STATE_RIP, PV_CALL_SCHED_BLOCK\n";
+    let object = compile(Language::Assembly, "constants.o", SOURCE, &["-c"]);
+    let object = std::fs::read(object).expect("the object file is read");
+    let words = [
+        pv_abi::start_info::START_INFO_MAGIC,
+        pv_abi::Features::EVENTS.0,
+        pv_abi::convention::TASK_ENTRY_OFFSET,
+        core::mem::offset_of!(pv_abi::vcpu_page::VcpuPage, trap.rip) as u64,
+        pv_abi::calls::number::sched_block.into(),
+    ];
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    assert!(
+        object.windows(bytes.len()).any(|window| window == bytes),
+        "the object file holds {words:x?}"
+    );
 }
 
 #[test]
 fn the_image_note_is_the_one_that_the_vmm_looks_for() {
-    let object = compile("note.o", &guest(), &["-ffreestanding", "-c"]);
+    let source = guest(Language::C);
+    let object = compile(Language::C, "note.o", &source, &["-ffreestanding", "-c"]);
     let bytes = std::fs::read(object).expect("the object file is read");
     let mut expected = Vec::new();
     for word in [9u32, 80, 1] {
         expected.extend(word.to_le_bytes());
     }
     expected.extend(b"Paravane\0\0\0\0");
-    expected.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+    let version = u64::from(ABI_MAJOR) | u64::from(ABI_MINOR) << 16;
+    expected.extend(version.to_le_bytes());
     for word in [0x41u64, 0, 8 << 20, 1 << 32 | 1, 65536] {
         expected.extend(word.to_le_bytes());
     }
@@ -113,7 +147,9 @@ fn the_image_note_is_the_one_that_the_vmm_looks_for() {
     let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
     let (table, count) = (word(0x28) as usize, word(0x38) >> 32 & 0xffff);
     let mut sections = (0..count as usize).map(|index| table + index * 64);
-    let section = sections.find(|&section| word(section + 24) == place as u64);
+    // An empty section may begin there too.
+    let of_note = |section: usize| (word(section + 24), word(section + 32));
+    let section = sections.find(|&at| of_note(at) == (place as u64, expected.len() as u64));
     let section = section.expect("a section begins at the note");
     let (kind, alignment) = (word(section) >> 32, word(section + 48));
     assert_eq!(
@@ -186,7 +222,7 @@ int main(void)
     source.push_str("    return 0;\n}\n");
 
     for (name, level) in [("wrappers_O0", "-O0"), ("wrappers_O2", "-O2")] {
-        let program = compile(name, &source, &[level]);
+        let program = compile(Language::C, name, &source, &[level]);
         let output = Command::new(program).output().expect("the program runs");
         let printed = String::from_utf8_lossy(&output.stdout);
         assert_eq!(

@@ -1,6 +1,7 @@
 //! Guest images other than the bundled one: built from the examples as a user builds them.
 
 use crate::workspace;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -21,21 +22,69 @@ pub fn hello() -> PathBuf {
         .clone()
 }
 
+/// The example in C: `PARAVANE_C_GUEST`, or built now.
+///
+/// # Panics
+///
+/// When it does not build.
+pub fn c_guest() -> PathBuf {
+    static C_GUEST: OnceLock<PathBuf> = OnceLock::new();
+    C_GUEST
+        .get_or_init(|| match std::env::var_os("PARAVANE_C_GUEST") {
+            Some(path) => PathBuf::from(path),
+            None => {
+                let target = workspace::programs().join("guests");
+                std::fs::create_dir_all(&target).expect("a directory for images");
+                let output = Command::new("make")
+                    .arg("-C")
+                    .arg(workspace::root().join("guest-sdk/examples/c-guest"))
+                    .arg(format!("OUT={}", target.display()))
+                    .env_remove("MAKEFLAGS")
+                    .output()
+                    .expect("make (Debian package make) starts");
+                assert!(
+                    output.status.success(),
+                    "the example in C does not build:\n{}",
+                    String::from_utf8_lossy(&output.stderr)
+                );
+                target.join("c-guest")
+            }
+        })
+        .clone()
+}
+
 /// Builds a guest crate by plain `cargo build` and returns its target directory.
 ///
 /// # Panics
 ///
 /// When it does not build.
 pub fn build(crate_directory: &Path, options: &[&str], target: &Path) -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = Command::new(cargo());
     command
         .arg("build")
         .args(options)
         .arg("--target-dir")
         .arg(target);
     command.current_dir(crate_directory);
-    // Only what a user's shell has: the flags of the build that runs this test are not theirs.
+    clear_build_variables(&mut command);
+    let output = command.output().expect("cargo starts");
+    assert!(
+        output.status.success(),
+        "{} does not build:\n{}",
+        crate_directory.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    target.to_path_buf()
+}
+
+/// The program `cargo`.
+pub fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Leaves a command only what a user's shell has: the flags of the build that runs this test are
+/// not theirs.
+pub fn clear_build_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let ours = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_") && name != "CARGO_HOME"
@@ -45,14 +94,6 @@ pub fn build(crate_directory: &Path, options: &[&str], target: &Path) -> PathBuf
             command.env_remove(name);
         }
     }
-    let output = command.output().expect("cargo starts");
-    assert!(
-        output.status.success(),
-        "{} does not build:\n{}",
-        crate_directory.display(),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    target.to_path_buf()
 }
 
 /// The bundled guest kernel's image: `PARAVANE_KERNEL`, or built now.

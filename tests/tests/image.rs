@@ -160,6 +160,14 @@ fn the_example_has_no_sensitive_instruction() {
 }
 
 #[test]
+fn the_example_in_c_has_no_sensitive_instruction() {
+    assert_eq!(
+        sensitive_instructions(&guests::c_guest()),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
 fn every_kind_of_sensitive_instruction_is_recognized() {
     let samples: &[(&str, &[u8])] = &[
         ("cli", &[0xfa]),

@@ -84,10 +84,12 @@ fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
     job.files = vec![
         (program::path(), "/lane/paravane".into()),
         (guests::hello(), "/lane/hello".into()),
+        (guests::c_guest(), "/lane/c-guest".into()),
     ];
     job.env = [
         ("PARAVANE_BIN", "/lane/paravane"),
         ("PARAVANE_HELLO", "/lane/hello"),
+        ("PARAVANE_C_GUEST", "/lane/c-guest"),
         ("PARAVANE_EXPECT_MODES", modes),
     ]
     .map(|(variable, value)| (variable.to_owned(), value.to_owned()))

@@ -10,13 +10,17 @@ mod builtins;
 mod catch;
 mod console;
 mod debug;
+mod delivery;
 mod entropy;
 mod events;
 mod heap;
 mod memory;
 mod sched;
+mod smp;
 mod stack;
 mod stats;
+mod sync;
+mod threads;
 mod time;
 mod tls;
 mod traps;
@@ -65,6 +69,10 @@ const GROUPS: &[Group] = &[
     tls::GROUP,
     stats::GROUP,
     stack::GROUP,
+    smp::GROUP,
+    threads::GROUP,
+    sync::GROUP,
+    delivery::GROUP,
 ];
 
 /// A table of tests, each by the name of its function.

@@ -12,7 +12,7 @@ use pv_abi::vcpu_page::VcpuPage;
 
 /// Address of the trap-return entry of the hypercall page. In memory, because a jump there
 /// with all registers restored has none left to hold it.
-static RETURN_ENTRY: AtomicU64 = AtomicU64::new(0);
+pub(super) static RETURN_ENTRY: AtomicU64 = AtomicU64::new(0);
 
 /// Notes where the hypercall page is.
 pub(super) fn init(hypercall_page: u64) {

@@ -8,12 +8,14 @@
 
 mod entry;
 mod frame;
+pub(crate) mod saved;
 
 pub use frame::{PageFault, TrapFrame};
+pub use saved::VectorState;
 
-use crate::{access, address, crash, hypercall::raw, vcpu};
+use crate::{access, address, crash, event, hypercall::raw, upcall, vcpu};
 use core::fmt;
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 use pv_abi::Errno;
 use pv_abi::address_space::{IMAGE_LOWEST, PAGE_SIZE};
 use pv_abi::crash::CRASH_TRAP;
@@ -92,11 +94,6 @@ pub type Handler = fn(&mut TrapFrame) -> Resume;
 /// The handlers: one for each vector and, last, that of SYSCALL. Null where there is none.
 static HANDLERS: [AtomicPtr<()>; TRAP_VECTORS + 1] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; TRAP_VECTORS + 1];
-
-/// The vector state of interrupted code, in the layout of FXSAVE64 (Intel SDM vol. 1, 10.5.1).
-#[repr(C, align(16))]
-#[derive(Clone, Copy)]
-pub struct VectorState(pub [u8; 512]);
 
 /// Where the traps of tasks go: they do not return to what they interrupted.
 pub type TaskTrap = fn(&mut TrapFrame, &mut VectorState) -> !;
@@ -217,10 +214,10 @@ fn arrived(frame: &mut TrapFrame, vector_state: &mut VectorState, masked: bool, 
     }
     // The VMM has masked upcalls to deliver one, and delivers none while they are masked.
     let masked = if frame.vector() == Vector::UPCALL {
-        upcall(frame, vector_state);
+        upcall::while_masked(|| upcall(frame, vector_state));
         false
     } else {
-        dispatch(frame);
+        upcall::while_masked(|| dispatch(frame));
         masked
     };
     if !masked {
@@ -239,21 +236,9 @@ fn upcall(frame: &mut TrapFrame, vector_state: &mut VectorState) {
 
 /// Unmasks upcalls, and handles those that came meanwhile: for them no upcall is delivered.
 fn unmask_upcalls(frame: &mut TrapFrame, vector_state: &mut VectorState) {
-    let page = vcpu::page();
-    // SAFETY: the page is mapped for as long as the vCPU runs; the fields are single bytes.
-    let (mask, pending) = unsafe {
-        (
-            AtomicU8::from_ptr(&raw mut (*page).upcall_mask),
-            AtomicU8::from_ptr(&raw mut (*page).upcall_pending),
-        )
-    };
-    loop {
-        mask.store(0, Ordering::SeqCst);
-        if pending.load(Ordering::SeqCst) == 0 || UPCALL.load(Ordering::Relaxed).is_null() {
-            return;
-        }
-        mask.store(1, Ordering::SeqCst);
-        upcall(frame, vector_state);
+    while event::unmask_upcalls() && !UPCALL.load(Ordering::Relaxed).is_null() {
+        event::mask_upcalls();
+        upcall::while_masked(|| upcall(frame, vector_state));
     }
 }
 
@@ -307,7 +292,7 @@ impl fmt::Display for Unhandled<'_> {
 
 fn explain(fault: PageFault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let stack = vcpu::boot_stack();
-    let guard = stack.start - PAGE_SIZE..stack.start;
+    let guard = stack.start.saturating_sub(PAGE_SIZE)..stack.start;
     match fault {
         PageFault { present: true, .. } => f.write_str("the guest has no such right to that page"),
         _ if guard.contains(&fault.address) => write!(

@@ -40,7 +40,8 @@ pub(super) fn render(definitions: &Definitions) -> String {
         "",
         &[
             format!(
-                "The Paravane ABI, version {ABI_MAJOR}.{ABI_MINOR}, for guests written in C11."
+                "The Paravane ABI, version {ABI_MAJOR}.{ABI_MINOR}, for guests written in C11, C++20 or \
+                 assembly."
             ),
             "docs/abi.md is the reference.".to_string(),
             String::new(),
@@ -64,8 +65,10 @@ pub(super) fn render(definitions: &Definitions) -> String {
     for call in CALLS {
         header.wrapper(call);
     }
+    for part in fixed::EXITLESS {
+        header.text(part);
+    }
     header.out.push_str(fixed::END);
-    header.out.push('\n');
     header.out
 }
 
@@ -77,7 +80,7 @@ struct Header<'a> {
 impl Header<'_> {
     /// Adds a block, and the empty line behind it.
     fn text(&mut self, text: &str) {
-        self.out.push_str(text);
+        self.out.push_str(text.trim_end());
         self.out.push_str("\n\n");
     }
 
@@ -135,16 +138,15 @@ impl Header<'_> {
         for (bit, name, meaning) in Features::DEFINED {
             let meaning = self.docs(&[meaning.to_string()]);
             self.comment("", &meaning);
-            self.out.push_str(&format!(
-                "#define PV_FEATURE_{name} (UINT64_C(1) << {bit})\n"
-            ));
+            self.out
+                .push_str(&format!("#define PV_FEATURE_{name} (PV_U64(1) << {bit})\n"));
         }
         self.out.push('\n');
     }
 
     fn module(&mut self, module: &Module) {
-        // What these two say about themselves is for readers of the Rust source.
-        if !["lib", "calls"].contains(&module.name) {
+        // What these say about themselves is for readers of the Rust source.
+        if !["lib", "calls", "atomicity"].contains(&module.name) {
             let docs = self.docs(&module.docs);
             self.comment("", &docs);
             self.out.push('\n');
@@ -169,21 +171,30 @@ impl Header<'_> {
         let name = struct_name(&definition.name);
         let docs = self.docs(&definition.docs);
         self.comment("", &docs);
-        self.out.push_str(&format!("struct {name} {{\n"));
+        self.out
+            .push_str(&format!("#ifndef __ASSEMBLER__\nstruct {name} {{\n"));
         for field in &definition.fields {
             let docs = self.docs(&field.docs);
             self.comment("    ", &docs);
             let declaration = declaration(definitions, &field.rust_type, &field.name);
             self.out.push_str(&format!("    {declaration};\n"));
         }
-        self.out.push_str("};\n");
+        self.out.push_str("};\n#endif\n");
         let size = definitions.layout(&definition.name).size;
-        self.out
-            .push_str(&format!("PV_PIN_SIZE({name}, {size});\n"));
+        let size_name = format!("PV_SIZE_{}", name.trim_start_matches("pv_")).to_uppercase();
+        self.out.push_str(&format!("#define {size_name} {size}\n"));
         for (field, offset, _) in definitions.fields(definition) {
-            let field = &field.name;
+            let macro_name = offset_name(&name, &field.name);
             self.out
-                .push_str(&format!("PV_PIN_OFFSET({name}, {field}, {offset});\n"));
+                .push_str(&format!("#define {macro_name} {offset}\n"));
+        }
+        self.out
+            .push_str(&format!("PV_PIN_SIZE({name}, {size_name});\n"));
+        for field in &definition.fields {
+            let field = &field.name;
+            let macro_name = offset_name(&name, field);
+            self.out
+                .push_str(&format!("PV_PIN_OFFSET({name}, {field}, {macro_name});\n"));
         }
         self.out.push('\n');
     }
@@ -212,6 +223,9 @@ impl Header<'_> {
         for argument in call.arguments {
             lines.push(format!("- {}: {}", argument.name, argument.meaning));
         }
+        if call.repeated {
+            lines.push("- count, done: see pv_repeat".to_string());
+        }
         lines.push(match call.result {
             DOES_NOT_RETURN => "- does not return, unless it fails".to_string(),
             result => format!("- returns: {result}"),
@@ -227,15 +241,26 @@ impl Header<'_> {
             "page".to_string(),
             format!("PV_CALL_{}", call.name.to_uppercase()),
         ]);
+        if call.repeated {
+            values.extend(["count", "done"].map(String::from));
+        }
+        // Behind what comes first, a value for each register.
+        let length = values.len() + ARGUMENTS;
         for argument in call.arguments {
             parameters.push(format!("{} {}", argument.c_type, argument.name));
             values.push(argument.name.to_string());
         }
-        // Behind the page and the word, a value for each register.
-        values.resize(2 + ARGUMENTS, "0".to_string());
+        values.resize(length, "0".to_string());
+        if call.repeated {
+            parameters.extend(["uint32_t count", "uint32_t *done"].map(String::from));
+        }
         let start = format!("static inline int64_t pv_{}", call.name);
         let signature = with_list(&start, parameters, "");
-        let body = with_list("    return pv_hypercall", values, ";");
+        let function = match call.repeated {
+            true => "    return pv_repeat",
+            false => "    return pv_hypercall",
+        };
+        let body = with_list(function, values, ";");
         self.text(&format!("{signature}\n{{\n{body}\n}}"));
     }
 }
@@ -283,6 +308,12 @@ fn blocks(paragraph: &str) -> Vec<String> {
     blocks
 }
 
+/// The name of the constant that holds a field's offset, for the assembler's sake.
+fn offset_name(struct_name: &str, field: &str) -> String {
+    let name = struct_name.trim_start_matches("pv_");
+    format!("PV_OFFSET_{name}_{field}").to_uppercase()
+}
+
 fn declaration(definitions: &Definitions, rust_type: &str, name: &str) -> String {
     if let Some((element, length)) = array_type(rust_type) {
         // A length that has a name in the source has one here too.
@@ -310,7 +341,7 @@ fn literal(constant: &Constant, value: Value) -> String {
         number.to_string()
     };
     match constant.rust_type.as_str() {
-        "u64" => format!("UINT64_C({digits})"),
+        "u64" => format!("PV_U64({digits})"),
         _ => digits,
     }
 }

@@ -23,7 +23,7 @@ macro_rules! numbers {
         }
     )* };
 }
-numbers!(u16, u32, u64, usize);
+numbers!(u8, u16, u32, u64, usize);
 
 impl From<&'static str> for Value {
     fn from(value: &'static str) -> Self {
@@ -68,6 +68,10 @@ sources! {
     }
     calls as crate::calls {
         constants: CALL_NUMBERS;
+        structs: ;
+    }
+    atomicity as crate::atomicity {
+        constants: ;
         structs: ;
     }
     convention as crate::convention {
@@ -115,7 +119,7 @@ sources! {
         structs: EventPage;
     }
     time as crate::time {
-        constants: ;
+        constants: CLOCK_TSC_STABLE NANOSECONDS;
         structs: Wallclock;
     }
     grant as crate::grant {
@@ -219,19 +223,26 @@ impl Definitions {
         found.map(|(_, value)| *value)
     }
 
-    /// The documentation of a variant of an enum in `calls`.
-    pub fn variant_docs(&self, enumeration: &str, variant: &str) -> &[String] {
-        let calls = self.module("calls");
-        let found = calls
-            .enums
+    /// The variants of an enum in a source file: name and documentation.
+    pub fn variants<'a>(
+        &'a self,
+        module: &str,
+        enumeration: &str,
+    ) -> impl Iterator<Item = (&'a str, &'a [String])> + use<'a> {
+        let mut enums = self.module(module).enums.iter();
+        let found = enums.find(|candidate| candidate.name == enumeration);
+        let variants = found.map_or(&[][..], |found| &found.variants);
+        variants
             .iter()
-            .find(|candidate| candidate.name == enumeration);
-        let variants = found
-            .map(|found| found.variants.as_slice())
-            .unwrap_or_default();
-        match variants.iter().find(|(name, _)| name == variant) {
+            .map(|(name, docs)| (name.as_str(), docs.as_slice()))
+    }
+
+    /// The documentation of a variant of an enum in a source file.
+    pub fn variant_docs(&self, module: &str, enumeration: &str, variant: &str) -> &[String] {
+        let mut variants = self.variants(module, enumeration);
+        match variants.find(|(name, _)| *name == variant) {
             Some((_, docs)) => docs,
-            None => panic!("pv-abi/src/calls.rs documents no {enumeration}::{variant}"),
+            None => panic!("pv-abi/src/{module}.rs documents no {enumeration}::{variant}"),
         }
     }
 

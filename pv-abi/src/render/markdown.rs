@@ -44,6 +44,9 @@ pub(super) fn render(definitions: &Definitions) -> String {
     ));
     page.text(prose::INTRODUCTION);
     page.convention();
+    page.text(prose::REPEATED);
+    page.text(prose::DEFERRED);
+    page.atomicity();
     page.text(prose::ENTRY);
     page.text("## Address space");
     page.module_text("address_space");
@@ -66,6 +69,8 @@ pub(super) fn render(definitions: &Definitions) -> String {
     page.text("## Traps");
     page.module_text("trap");
     page.text(prose::TRAP_RETURN);
+    page.text(prose::UPCALLS);
+    page.text(prose::TASKS);
     page.structs("trap");
     page.constants("trap");
     page.text("## Address spaces");
@@ -79,6 +84,7 @@ pub(super) fn render(definitions: &Definitions) -> String {
     page.text("## Time");
     page.module_text("time");
     page.structs("time");
+    page.constants("time");
     page.text("## Grants");
     page.module_text("grant");
     page.structs("grant");
@@ -96,7 +102,7 @@ pub(super) fn render(definitions: &Definitions) -> String {
     page.structs("stats");
     page.constants("stats");
     page.calls();
-    page.text(prose::NOT_A_CALL);
+    page.text(prose::EXITLESS);
     // One newline ends the file.
     page.out.truncate(page.out.trim_end().len());
     page.out.push('\n');
@@ -226,6 +232,17 @@ impl Page<'_> {
         }
     }
 
+    /// What the calls may be to other vCPUs.
+    fn atomicity(&mut self) {
+        self.text(prose::ATOMICITY);
+        let definitions = self.definitions;
+        let rows: Vec<_> = definitions
+            .variants("atomicity", "Atomicity")
+            .map(|(name, docs)| [name.to_lowercase(), self.paragraph(docs)])
+            .collect();
+        self.table(["atomicity", "meaning"], &rows);
+    }
+
     fn errors(&mut self) {
         self.text("## Error codes");
         self.text(prose::ERRORS);
@@ -275,7 +292,7 @@ impl Page<'_> {
         let first = (group as u16) << 5;
         let docs = self
             .definitions
-            .variant_docs("Group", &format!("{group:?}"));
+            .variant_docs("calls", "Group", &format!("{group:?}"));
         let name = format!("{group:?}").to_lowercase();
         self.text(&format!(
             "### Group `{name}` ({first:#05x} to {:#05x})",
@@ -327,15 +344,20 @@ impl Page<'_> {
         facts.push_str(&errors_of(call));
         let cost = self
             .definitions
-            .variant_docs("Cost", &format!("{:?}", call.cost));
+            .variant_docs("calls", "Cost", &format!("{:?}", call.cost));
+        let atomicity = format!("{:?}", call.atomicity()).to_lowercase();
         let (major, minor) = call.since;
         facts.push_str(&format!(
-            "- Cost: {}\n- In a batch: {}\n- Safe: {}\n- Since: {major}.{minor}\n- Replaces: {}\n",
+            "- Atomicity: [{atomicity}](#atomicity)\n- Cost: {}\n- In a batch, or deferred: {}\n\
+             - Safe: {}\n- Since: {major}.{minor}\n- Replaces: {}\n",
             cost_text(call.cost, &self.paragraph(cost)),
-            if call.batchable {
-                "yes"
-            } else {
-                "no, answers `EPERM`"
+            match call {
+                CallSpec {
+                    batchable: true, ..
+                } => "yes",
+                CallSpec { repeated: true, .. } =>
+                    "no, answers `EPERM`, or `EINVAL` for a word with a count",
+                _ => "no, answers `EPERM`",
             },
             if call.safe {
                 "with any arguments"
@@ -360,14 +382,19 @@ fn errors_of(call: &CallSpec) -> String {
     out
 }
 
-/// What a class of calls costs, as the part of a sentence.
+/// What a class of calls costs: the name of the class, and what it means.
 fn cost_text(cost: Cost, docs: &str) -> String {
+    let class = match cost {
+        Cost::NoExit => "no exit",
+        Cost::KernelExit => "kernel exit",
+        Cost::UserExit => "user exit",
+    };
     let text = docs.trim_end_matches('.');
     let mut chars = text.chars();
     let Some(first) = chars.next() else {
         panic!("Cost::{cost:?} has no documentation");
     };
-    format!("{}{}", first.to_ascii_lowercase(), chars.as_str())
+    format!("{class} ({}{})", first.to_ascii_lowercase(), chars.as_str())
 }
 
 fn one_line(text: &str) -> String {

@@ -3,6 +3,7 @@
 mod bad_guest;
 mod balloon;
 mod boot;
+mod c_guest;
 mod console;
 mod crash;
 mod guests;
@@ -44,6 +45,7 @@ fn in_every_mode() -> Vec<InMode> {
         boot::IN_EVERY_MODE,
         crash::IN_EVERY_MODE,
         bad_guest::IN_EVERY_MODE,
+        c_guest::IN_EVERY_MODE,
         balloon::IN_EVERY_MODE,
     ]
     .concat()

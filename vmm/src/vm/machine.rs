@@ -266,6 +266,19 @@ fn has_virtualization_hardware() -> bool {
         || (__cpuid(0x8000_0000).eax >= 0x8000_0001 && __cpuid(0x8000_0001).ecx & SVM != 0)
 }
 
+/// Whether breakpoints in a guest's debug registers work. A software KVM keeps the registers and
+/// sets off nothing; and QEMU's emulated VMRUN loads DR7 without arming what it says.
+pub fn has_debug_registers() -> bool {
+    use core::arch::x86_64::__cpuid;
+    const HYPERVISOR: u32 = 1 << 31;
+    let tcg = || {
+        let leaf = __cpuid(0x4000_0000);
+        let signature = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes);
+        signature.as_flattened() == b"TCGTCGTCGTCG"
+    };
+    has_virtualization_hardware() && !(__cpuid(1).ecx & HYPERVISOR != 0 && tcg())
+}
+
 /// An upper bound of the private pages that a VM needs.
 fn private_pages(ram_size: u64, vcpus: u32) -> u64 {
     const SHARED: u64 = 8;

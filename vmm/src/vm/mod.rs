@@ -194,8 +194,7 @@ impl Vm {
         let clock = Clock::start(machine.tsc_frequency, tsc_offset);
         // Only now is known whether there is a clock to offer.
         let mut features = clock.features(FEATURES);
-        if !machine.hardware {
-            // A software KVM keeps them, and sets off no breakpoint.
+        if !machine::has_debug_registers() {
             features = features.missing_from(Features::DEBUG_REGISTERS);
         }
         image.check_host(config.memory, config.vcpus, features)?;

@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use paravane_sdk::abi::trap::TrapFrame as Registers;
 use paravane_sdk::hypercall::raw;
 use paravane_sdk::start_info::{self, Privilege};
+use paravane_sdk::sync::SpinLock;
 use paravane_sdk::trap::{self, Resume, TrapFrame, Vector};
 use paravane_sdk::{Features, address, vcpu};
 use registers::all_registers_are_kept;
@@ -272,16 +273,32 @@ fn call_in_a_handler() -> Outcome {
     Ok(())
 }
 
-/// The call, instead of the hypercall page's entry that the SDK uses.
+/// Where [`go_back`] goes back to.
+static BACK: SpinLock<Option<Registers>> = SpinLock::new(None);
+
+/// Resumes what a handler has put into [`BACK`].
+extern "C" fn go_back() -> ! {
+    let registers = BACK.lock().unwrap_or_default();
+    // SAFETY: the frame is that of interrupted code, which expects any RAX and is one call away
+    // from code that keeps nothing in vector registers.
+    let result = unsafe { raw::trap_return(address::of(&registers)) };
+    panic!("trap_return returned {result:?}");
+}
+
+/// The call, instead of the hypercall page's entry that the SDK uses. The handler itself returns
+/// as any other does: what it has begun is to end.
 fn return_by_a_call() -> Outcome {
     let handlers = Handlers::set(&[(Vector::BP, |frame| {
-        let mut registers = **frame;
-        registers.rax = 0x99;
-        // SAFETY: the frame is that of the interrupted code, which expects any RAX. It
-        // is one call away from code that keeps nothing in vector registers.
-        let _ = unsafe { raw::trap_return(address::of(&registers)) };
-        // It came back, which it must not.
-        Resume::Unhandled
+        *BACK.lock() = Some(Registers {
+            rax: 0x99,
+            ..**frame
+        });
+        // SAFETY: the function expects no register but RSP, as a call leaves it, below the red
+        // zone of what was interrupted.
+        let registers = unsafe { frame.registers_mut() };
+        registers.rip = go_back as *const () as u64;
+        registers.rsp = ((registers.rsp - 256) & !15) - 8;
+        Resume::Resume
     })]);
     let result = provoke::breakpoint();
     drop(handlers);

@@ -1,7 +1,8 @@
-//! A spin lock that knows its owner.
+//! A spin lock that masks upcalls, and knows its owner.
 
 #![allow(unsafe_code)]
 
+use crate::upcall::Masked;
 use crate::{hypercall::raw, vcpu};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
@@ -12,9 +13,13 @@ use core::sync::atomic::{AtomicU32, Ordering};
 const NOBODY: u32 = 0;
 
 /// Fruitless looks at a lock after which the vCPU that holds it may need our processor.
-const SPINS_BEFORE_YIELD: u32 = 1000;
+const SPINS_BEFORE_TELLING: u32 = 1000;
 
-/// A mutual exclusion lock between vCPUs.
+/// A mutual exclusion lock between vCPUs, for short sections: who waits for it, spins.
+///
+/// Upcalls are masked while it is held. So an event's handler may use it too, and no thread is
+/// preempted that holds it, for which others would spin in vain; nor may one wait meanwhile.
+/// A [`Mutex`](super::Mutex) is for longer sections.
 ///
 /// A trap handler runs in the middle of anything, so it can come upon a lock that the code it
 /// interrupted holds. The lock knows its owner, so that this is an answer
@@ -55,8 +60,9 @@ impl<T> SpinLock<T> {
 
     /// Takes the lock, and waits while another vCPU holds it; `None` when this vCPU does.
     pub fn lock_unless_held_here(&self) -> Option<Guard<'_, T>> {
+        let masked = Masked::new();
         let this_vcpu = vcpu::id() + 1;
-        let mut spins = 0;
+        let mut spins: u32 = 0;
         loop {
             match self.owner.compare_exchange_weak(
                 NOBODY,
@@ -64,18 +70,32 @@ impl<T> SpinLock<T> {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Some(Guard { lock: self }),
+                Ok(_) => {
+                    return Some(Guard {
+                        lock: self,
+                        _masked: masked,
+                    });
+                }
                 Err(owner) if owner == this_vcpu => return None,
                 Err(_) => {}
             }
-            spins += 1;
-            if spins % SPINS_BEFORE_YIELD == 0 {
-                // It fails nowhere, and would only make us spin.
-                let _ = raw::sched_yield();
+            spins = spins.wrapping_add(1);
+            if spins.is_multiple_of(SPINS_BEFORE_TELLING) {
+                // Where the VMM does not know the call, we go on spinning.
+                let _ = raw::sched_spin(spins);
             } else {
                 core::hint::spin_loop();
             }
         }
+    }
+
+    /// Frees the lock that the running vCPU holds, where the guard is out of reach.
+    ///
+    /// # Safety
+    ///
+    /// This vCPU has the lock by a guard that was forgotten. Its [`Masked`] remains.
+    pub(crate) unsafe fn unlock(&self) {
+        self.owner.store(NOBODY, Ordering::Release);
     }
 
     /// The value, whoever holds the lock: for the last words of a guest that crashes.
@@ -88,6 +108,8 @@ impl<T> SpinLock<T> {
 #[derive(Debug)]
 pub struct Guard<'a, T> {
     lock: &'a SpinLock<T>,
+    /// Dropped behind `lock`: this vCPU holds no lock when it takes events.
+    _masked: Masked,
 }
 
 impl<T> Deref for Guard<'_, T> {
