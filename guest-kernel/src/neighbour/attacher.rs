@@ -4,17 +4,18 @@
 
 use super::granter::PATTERN;
 use super::{
-    Notices, Outcome, ROUNDS, SCRATCH, Steps, ensure, failed, gone, mutual, next_offer, ok, other,
-    pause,
+    Notices, Outcome, ROUNDS, SCRATCH, Steps, USERS, ensure, failed, gone, mutual, next_offer, ok,
+    other, pause,
 };
+use core::sync::atomic::{AtomicPtr, Ordering};
 use paravane_sdk::Errno;
 use paravane_sdk::abi::address_space::PAGE_SIZE;
 use paravane_sdk::abi::mapping::{LARGE_PAGE_SIZE, Mapping, Translation};
 use paravane_sdk::abi::start_info::{RIGHT_READ, RIGHT_WRITE};
-use paravane_sdk::access::Gone;
-use paravane_sdk::address;
+use paravane_sdk::access::{self, Gone};
 use paravane_sdk::grant::{self, Attached, Rights};
 use paravane_sdk::hypercall::raw;
+use paravane_sdk::{address, vcpu};
 
 pub fn run(crash: bool) -> Outcome {
     let notices = Notices::new()?;
@@ -60,6 +61,7 @@ pub fn run(crash: bool) -> Outcome {
     ok("memory that was taken back is gone");
     steps.reach(5)?;
 
+    vcpu::start_all(use_memory).map_err(failed("vcpu_start"))?;
     for round in 0..ROUNDS {
         if crash && round == ROUNDS / 2 + 1 {
             break;
@@ -68,8 +70,13 @@ pub fn run(crash: bool) -> Outcome {
         let Ok(page) = Attached::new(other(), offer.number) else {
             return Err("a grant was taken back before it was used".into());
         };
-        // The granter takes it back when it has seen that.
-        while page.memory().store(0, round + 1).is_ok() {}
+        let others = page.memory().as_ptr().wrapping_add(USERS[1]).cast();
+        USED.store(others, Ordering::Release);
+        if vcpu::count() == 1 {
+            page.memory().store(USERS[1], 1).map_err(gone)?;
+        }
+        // The granter takes it back when it has seen all of that.
+        while page.memory().store(USERS[0], round + 1).is_ok() {}
     }
     ok("memory can be gone at any moment");
     if crash {
@@ -86,6 +93,21 @@ pub fn run(crash: bool) -> Outcome {
     steps.reach(7)?;
     mutual::run()?;
     steps.reach(8)
+}
+
+/// What the other vCPUs write to, if there is something.
+static USED: AtomicPtr<u32> = AtomicPtr::new(core::ptr::null_mut());
+
+/// What the other vCPUs do: write to what was last attached, whether it is still there or not.
+fn use_memory(_vcpu: u32) {
+    loop {
+        let word = USED.load(Ordering::Acquire);
+        if !word.is_null() {
+            // SAFETY: where there is memory, it is shared memory, which is there to be written to.
+            while unsafe { access::store(word, 1) }.is_ok() {}
+        }
+        pause();
+    }
 }
 
 fn attach(number: u32) -> Result<Attached, alloc::string::String> {

@@ -2,7 +2,9 @@
 
 #![allow(unsafe_code)]
 
-use super::{Outcome, ROUNDS, SCRATCH, Steps, ensure, failed, gone, mutual, ok, other, pause};
+use super::{
+    Outcome, ROUNDS, SCRATCH, Steps, USERS, ensure, failed, gone, mutual, ok, other, pause,
+};
 use paravane_sdk::Errno;
 use paravane_sdk::abi::address_space::PAGE_SIZE;
 use paravane_sdk::abi::mapping::{LARGE_PAGE_SIZE, Range};
@@ -55,13 +57,16 @@ pub fn run(crash: bool) -> Outcome {
 
     for round in 0..ROUNDS {
         let grant = give(PAGE_SIZE, Rights::ReadWrite)?;
-        // While the other guest uses it.
-        while grant.memory().load(0).map_err(gone)? == 0 {
-            pause();
+        // While the other guest uses it, with all its vCPUs.
+        for user in USERS {
+            while grant.memory().load(user).map_err(gone)? == 0 {
+                pause();
+            }
         }
         if crash && round == ROUNDS / 2 {
             panic!("{LAST_WORDS}");
         }
+        stays(&grant.take_back())?;
     }
     ok("memory is taken back while it is used");
     steps.reach(6)?;
@@ -74,4 +79,23 @@ pub fn run(crash: bool) -> Outcome {
 fn give(size: u64, rights: Rights) -> Result<Grant, alloc::string::String> {
     let pages = Pages::zeroed(size as usize).ok_or("no memory")?;
     Grant::give(other(), pages, rights).map_err(failed("mem_share"))
+}
+
+/// Nobody else writes to pages that were taken back, though it tries all the time.
+fn stays(pages: &Pages) -> Outcome {
+    const LOOKS: u32 = 200;
+    let first = pages.as_ptr().cast::<u32>();
+    for user in USERS {
+        // SAFETY: the page is ours, and has so many words.
+        let word = unsafe { first.add(user / size_of::<u32>()) };
+        // SAFETY: likewise.
+        unsafe { word.write_volatile(0) };
+        for _ in 0..LOOKS {
+            // SAFETY: likewise.
+            let found = unsafe { word.read_volatile() };
+            ensure(found == 0, "memory was written that was taken back")?;
+            core::hint::spin_loop();
+        }
+    }
+    Ok(())
 }

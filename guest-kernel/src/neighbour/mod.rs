@@ -25,6 +25,9 @@ const STEP_OF: [usize; 2] = [0, 4];
 /// A word of that memory for the guests to leave something in.
 const SCRATCH: usize = 8;
 
+/// The words of shared memory that the other guest's first vCPU and its others write to.
+const USERS: [usize; 2] = [0, 64];
+
 /// How often memory is taken back while the other guest reads it.
 const ROUNDS: u32 = 100;
 

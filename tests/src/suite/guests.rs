@@ -53,7 +53,7 @@ fn lines_of(ended: &Ended, guest: u32) -> Vec<&str> {
 }
 
 fn two_guests_share_what_they_grant_until_it_is_taken_back(mode: Mode) {
-    let other = ["--guest", "builtin,cmdline=neighbour"];
+    let other = ["--guest", "builtin,vcpus=2,cmdline=neighbour"];
     let ended = guest("neighbour", &[&mode.options()[..], &other].concat()).exits(0);
     let granter = [
         "ok  what the other guest writes arrives",
@@ -72,7 +72,7 @@ fn two_guests_share_what_they_grant_until_it_is_taken_back(mode: Mode) {
 }
 
 fn memory_of_a_guest_that_crashes_is_gone(mode: Mode) {
-    let other = ["--guest", "builtin,cmdline=neighbour=crash"];
+    let other = ["--guest", "builtin,vcpus=2,cmdline=neighbour=crash"];
     let ended = guest("neighbour=crash", &[&mode.options()[..], &other].concat())
         .exits(exit_code::GUEST_CRASH)
         .says("paravane: guest 0: ")
