@@ -2,7 +2,7 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
-use crate::{balloon, crash, demo, hostile, neighbour, selftest, shell};
+use crate::{balloon, crash, demo, hostile, neighbour, selftest, service, shell};
 use alloc::string::String;
 use core::fmt;
 
@@ -101,6 +101,12 @@ pub const VERBS: &[Verb] = &[
         argument: "",
         help: "copy the console's input to its output until the input ends",
         run: demo::echo,
+    },
+    Verb {
+        name: "service",
+        argument: "[=stubborn]",
+        help: "copy the console's input as echo does, until asked to shut down, by SIGTERM say",
+        run: service::run,
     },
     Verb {
         name: "reboot",

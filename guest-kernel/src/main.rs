@@ -18,6 +18,7 @@ mod neighbour;
 mod provoke;
 mod report;
 mod selftest;
+mod service;
 mod shell;
 
 use paravane_sdk::{entry, println, start_info};

@@ -41,8 +41,8 @@ impl Clock {
     /// for frequencies that it cannot express, 0 among them.
     ///
     /// Multiplier and shift are those of Linux's `kvm_get_time_scale` (`arch/x86/kvm/x86.c`).
-    /// The multiplier has 32 significant bits, so the clock is off by less than half a
-    /// nanosecond in a second.
+    /// The multiplier has 32 significant bits, so the clock is off by less than a nanosecond in a
+    /// second.
     pub const fn new(frequency: u64, tsc_timestamp: u64, system_time: u64) -> Option<Self> {
         // What is shifted out of a 64-bit frequency above this would be much of it.
         if frequency < 1000 || frequency > 1 << 40 {
@@ -84,5 +84,90 @@ impl Clock {
         };
         let elapsed = delta.wrapping_mul(self.tsc_to_system_mul as u128) >> 32;
         self.system_time.wrapping_add(elapsed as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What Linux's `kvm_get_time_scale` computes for a TSC of `frequency` Hz, transcribed.
+    fn kvm_get_time_scale(frequency: u64) -> (i8, u32) {
+        let (mut scaled, mut shift) = (NANOSECONDS, 0);
+        let mut ticks = frequency;
+        while ticks > scaled * 2 || ticks >> 32 != 0 {
+            ticks >>= 1;
+            shift -= 1;
+        }
+        let mut ticks = ticks as u32;
+        while u64::from(ticks) <= scaled || scaled >> 32 != 0 {
+            if scaled >> 32 != 0 || ticks >> 31 != 0 {
+                scaled >>= 1;
+            } else {
+                ticks <<= 1;
+            }
+            shift += 1;
+        }
+        (shift, ((scaled << 32) / u64::from(ticks)) as u32)
+    }
+
+    #[test]
+    fn what_is_no_frequency_makes_no_clock() {
+        assert!(Clock::new(0, 0, 0).is_none());
+        assert!(Clock::new(999, 0, 0).is_none());
+        assert!(Clock::new(u64::MAX, 0, 0).is_none());
+    }
+
+    #[test]
+    fn a_tsc_of_one_gigahertz_counts_nanoseconds() {
+        let clock = Clock::new(NANOSECONDS, 100, 7).unwrap();
+        assert_eq!(clock.at(100), 7);
+        assert_eq!(clock.at(99), 7);
+        assert_eq!(clock.at(100 + 12_345), 7 + 12_345);
+        assert_eq!(clock.version % 2, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_scaled_as_kvm_scales_it(frequency in 1000u64..1 << 40) {
+            let clock = Clock::new(frequency, 0, 0).unwrap();
+            let scale = (clock.tsc_shift, clock.tsc_to_system_mul);
+            prop_assert_eq!(scale, kvm_get_time_scale(frequency));
+        }
+
+        /// Within a nanosecond for each second that has passed.
+        #[test]
+        fn it_is_exact(
+            frequency in 100_000_000u64..8_000_000_000,
+            start: u64,
+            seconds in 0u64..10_000_000,
+            ticks in 0u64..8_000_000_000,
+        ) {
+            let clock = Clock::new(frequency, start, 0).unwrap();
+            let delta = seconds * frequency + ticks;
+            let exact = u128::from(delta) * u128::from(NANOSECONDS) / u128::from(frequency);
+            let told = u128::from(clock.at(start.wrapping_add(delta)));
+            let seconds = exact / u128::from(NANOSECONDS);
+            // And within the cycles that the shift drops.
+            prop_assert!(told.abs_diff(exact) <= seconds + 2, "{told} is {exact}");
+        }
+
+        #[test]
+        fn it_never_goes_back(
+            frequency in 1000u64..1 << 40,
+            start: u64,
+            mut deltas in prop::collection::vec(0u64..1 << 62, 2..50),
+        ) {
+            let clock = Clock::new(frequency, start, 5).unwrap();
+            deltas.sort_unstable();
+            let times: std::vec::Vec<_> = deltas
+                .iter()
+                // After five centuries it begins again.
+                .filter(|&&delta| delta / frequency < 1 << 34)
+                .map(|delta| clock.at(start.wrapping_add(*delta)))
+                .collect();
+            prop_assert!(times.is_sorted());
+        }
     }
 }

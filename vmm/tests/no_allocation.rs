@@ -174,6 +174,10 @@ impl World {
     /// Makes a call many times, the first time included: what it answers, and how many
     /// allocations there were.
     fn call(&mut self, number: u16, arguments: [u64; 6]) -> (i64, u64) {
+        self.call_times(200, number, arguments)
+    }
+
+    fn call_times(&mut self, times: u32, number: u16, arguments: [u64; 6]) -> (i64, u64) {
         let mut context = CallContext {
             services: &self.services,
             vcpu: 0,
@@ -183,12 +187,18 @@ impl World {
         };
         let mut answer = 0;
         let allocations = allocations_of(|| {
-            for _ in 0..200 {
+            for _ in 0..times {
                 answer = dispatch(&mut context, number.into(), &arguments);
             }
         });
         (answer, allocations)
     }
+}
+
+/// Makes a call once, which may allocate: what it answers.
+fn first_call(world: &mut World, number: u16, arguments: [u64; 6]) -> u64 {
+    let (answer, _) = world.call_times(1, number, arguments);
+    answer.try_into().unwrap()
 }
 
 #[test]
@@ -243,4 +253,37 @@ fn a_trace_mark_that_nobody_follows_allocates_nothing() {
         World::in_memory().call(number::debug_trace_mark, [1, 2, 0, 0, 0, 0]),
         (0, 0)
     );
+}
+
+#[test]
+fn events_allocate_nothing() {
+    let mut world = World::in_memory();
+    let port = first_call(&mut world, number::event_alloc, [0, 1, 0, 0, 0, 0]);
+    for call in [number::event_send, number::event_mask, number::event_unmask] {
+        let (answer, allocations) = world.call(call, [port, 0, 0, 0, 0, 0]);
+        assert_eq!((answer, allocations), (0, 0), "call {call:#x}");
+    }
+}
+
+#[test]
+fn a_timer_allocates_nothing_once_it_is_bound() {
+    let mut world = World::in_memory();
+    let mut bind = || first_call(&mut world, number::event_bind_timer, [0, 1, 0, 0, 0, 0]);
+    let [early, late] = [bind(), bind()];
+    let far = u64::MAX / 2;
+    for (call, arguments) in [
+        (number::time_oneshot, [late, far, 0]),
+        (number::time_oneshot, [early, 1, 0]),
+        (number::time_periodic, [early, far, 50_000]),
+        (number::event_bind_vcpu, [early, 0, 0]),
+        (number::time_wallclock, [BATCH, 0, 0]),
+    ] {
+        let [a, b, c] = arguments;
+        assert_eq!(
+            world.call(call, [a, b, c, 0, 0, 0]),
+            (0, 0),
+            "call {call:#x}"
+        );
+    }
+    assert_eq!(world.call(number::time_cancel, [early, 0, 0, 0, 0, 0]).1, 0);
 }

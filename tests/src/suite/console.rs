@@ -77,7 +77,7 @@ fn a_flood_waits_for_its_reader() {
     );
 }
 
-fn terminate(process: u32) {
+pub(super) fn terminate(process: u32) {
     let status = Command::new("sh")
         .args(["-c", &format!("kill -TERM {process}")])
         .status();

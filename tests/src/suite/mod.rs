@@ -6,6 +6,7 @@ mod boot;
 mod c_guest;
 mod console;
 mod crash;
+mod events;
 mod guests;
 mod limits;
 mod report;
@@ -57,6 +58,7 @@ fn once() -> Vec<Once> {
         boot::ONCE,
         console::ONCE,
         guests::ONCE,
+        events::ONCE,
         limits::ONCE,
         report::ONCE,
     ]

@@ -13,6 +13,10 @@ pub(super) const ONCE: &[Once] = &[
         "a_report_has_the_stages_of_the_start",
         a_report_has_the_stages_of_the_start,
     ),
+    (
+        "a_report_says_how_late_timers_were",
+        a_report_says_how_late_timers_were,
+    ),
     ("a_crash_has_a_report_too", a_crash_has_a_report_too),
     ("a_time_out_has_a_report_too", a_time_out_has_a_report_too),
 ];
@@ -65,6 +69,14 @@ fn a_report_has_the_stages_of_the_start() {
     assert!(at("machine") <= at("load"));
     assert!(at("load") <= at("first_console_byte"));
     assert!(at("first_console_byte") <= at("end"));
+}
+
+fn a_report_says_how_late_timers_were() {
+    let report = report("selftest=time", &[], 0);
+    let number = |name: &str| report["timers"][name].as_u64().expect("a number");
+    assert!(number("count") > 0);
+    assert!(number("late_p50_ns") <= number("late_p99_ns"));
+    assert!(number("late_p99_ns") <= number("late_max_ns"));
 }
 
 fn a_crash_has_a_report_too() {

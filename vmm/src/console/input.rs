@@ -188,7 +188,69 @@ impl InputBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
     use std::thread;
+
+    #[derive(Debug, Default)]
+    struct Listener {
+        listens: AtomicBool,
+        told: AtomicU32,
+    }
+
+    impl InputListener for Listener {
+        fn is_listening(&self) -> bool {
+            self.listens.load(SeqCst)
+        }
+
+        fn input_came(&self) {
+            self.told.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_listener_is_told_of_all_that_comes() {
+        let input = InputBuffer::default();
+        assert!(input.push(b"nobody listens"));
+        let listener = Arc::new(Listener::default());
+        let weak: Weak<Listener> = Arc::downgrade(&listener);
+        input.set_listener(weak);
+        assert!(input.listener_begins());
+        assert_eq!(input.read(&mut [0; 100], None), Ok(14));
+        assert!(!input.listener_begins());
+        let told = || listener.told.load(SeqCst);
+        assert!(input.push(b"a"));
+        assert_eq!(told(), 1);
+        assert_eq!(input.try_push(b'b'), Some(true));
+        assert_eq!(told(), 2);
+        input.close();
+        assert_eq!(told(), 3);
+        assert_eq!(input.read(&mut [0; 100], None), Ok(2));
+        // Its end can be read too.
+        assert!(input.listener_begins());
+        // One that is gone is not told, and does not disturb.
+        drop(listener);
+        assert!(input.push(b"c"));
+    }
+
+    #[test]
+    fn who_listens_wants_bytes_while_there_are_none() {
+        let input = &InputBuffer::default();
+        let listener = Arc::new(Listener::default());
+        let weak: Weak<Listener> = Arc::downgrade(&listener);
+        input.set_listener(weak);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| input.wait_until_wanted() && input.push(b"typed"));
+            listener.listens.store(true, SeqCst);
+            assert!(!input.listener_begins());
+            assert!(reader.join().unwrap());
+            assert!(!lock(&input.state).is_wanted());
+            // A read that takes all of it is enough to want more.
+            let reader = scope.spawn(|| input.wait_until_wanted());
+            assert_eq!(input.read(&mut [0; 5], None), Ok(5));
+            assert!(reader.join().unwrap());
+        });
+    }
 
     #[test]
     fn what_is_pushed_is_read_in_order_and_then_comes_the_end() {

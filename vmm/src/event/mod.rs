@@ -5,8 +5,10 @@
 //! [`port`] says how the two get on with each other.
 
 mod free;
-mod pages;
+pub(crate) mod pages;
 pub mod port;
+#[cfg(test)]
+pub(crate) mod reference;
 
 use crate::memory::PrivateMemory;
 use crate::sync::lock;

@@ -230,7 +230,9 @@ mod tests {
     /// before is gone, and the new one is raised by nobody.
     #[test]
     fn what_is_closed_is_raised_no_more() {
-        loom::model(|| {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
             let port = Arc::new(Port(Word(Modelled::new(0))));
             let pending = Arc::new(Modelled::new(0));
             port.set(Kind::Alloc, 1);

@@ -5,3 +5,6 @@ pub mod clock;
 mod queue;
 pub mod timers;
 pub mod tsc;
+
+#[cfg(test)]
+mod tests;

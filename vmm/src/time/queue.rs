@@ -90,7 +90,7 @@ mod tests {
                 .map(|armed| armed.port)
                 .collect()
         };
-        assert_eq!(ports(&mut queue, 9), Vec::<u32>::new());
+        assert!(ports(&mut queue, 9).is_empty());
         assert_eq!(ports(&mut queue, 10), [2, 4]);
         assert_eq!(ports(&mut queue, u64::MAX), [1]);
         assert_eq!(queue.next_deadline(), None);

@@ -33,9 +33,11 @@ struct VcpuTimers {
     queue: Queue,
     /// How many timers there are, set or not.
     count: usize,
+    /// When the vCPU's thread wants to look again, whatever is due.
+    look_at: Option<u64>,
     /// While the vCPU's thread runs.
     alarm: Option<Alarm>,
-    /// The deadline that the alarm is set to.
+    /// What the alarm is set to.
     alarm_deadline: Option<u64>,
     /// By how much the ports were raised too late, in nanoseconds.
     lateness: Histogram,
@@ -200,25 +202,27 @@ impl Timers {
     /// Raises the ports of the timers of a vCPU that are due, on its own thread, and sets its
     /// alarm to the next. The caller looks then whether an upcall is due.
     pub fn run_due(&self, vcpu: u32, services: &Services) {
-        let news = {
-            let mut own = self.vcpu(vcpu);
-            if own.queue.next_deadline().is_none() {
-                return;
-            }
-            let news = own.raise_due(&self.clock, &services.events);
-            own.set_alarm(&self.clock);
-            news
-        };
-        news.tell(&services.vcpus, Some(vcpu));
+        self.raise_due_of(vcpu, &services.events)
+            .tell(&services.vcpus, Some(vcpu));
+    }
+
+    pub(super) fn raise_due_of(&self, vcpu: u32, events: &Events) -> News {
+        let mut own = self.vcpu(vcpu);
+        own.look_at = None;
+        if own.queue.next_deadline().is_none() {
+            return News::default();
+        }
+        let news = own.raise_due(&self.clock, events);
+        own.set_alarm(&self.clock);
+        news
     }
 
     /// Has a vCPU's thread leave the guest soon, to look again at what there is.
     pub fn look_again(&self, vcpu: u32, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let mut own = self.vcpu(vcpu);
-        if let Some(alarm) = own.alarm.as_mut() {
-            // It may have been set to something earlier, which is then found late by this much.
-            alarm.set(time);
-        }
+        own.look_at = Some(self.clock.now().saturating_add(nanoseconds));
+        own.set_alarm(&self.clock);
     }
 
     /// When the next timer of a vCPU is due, in nanoseconds of the clock.
@@ -257,12 +261,13 @@ impl VcpuTimers {
         news
     }
 
-    /// Sets the alarm to the first deadline.
+    /// Sets the alarm to what comes first.
     fn set_alarm(&mut self, clock: &Clock) {
         let Some(alarm) = &mut self.alarm else {
             return;
         };
-        let deadline = self.queue.next_deadline();
+        let times = [self.queue.next_deadline(), self.look_at];
+        let deadline = times.into_iter().flatten().min();
         // It may have gone off too early: the host's clock and ours do not run the same.
         if deadline == self.alarm_deadline && (deadline.is_none() || alarm.is_set()) {
             return;

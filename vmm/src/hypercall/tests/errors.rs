@@ -3,18 +3,21 @@
 
 use super::World;
 use super::world::{
-    ATTACHED, BATCH, BUFFER, FRAME, GIVEN, OFFERED, PEER, RAM_SIZE, RANGE_COUNT, RANGES, REPORT,
-    SHARED_PAGE, TABLE, answer, good_word, registers,
+    ATTACHED, BATCH, BUFFER, FRAME, GIVEN, GRANT_PORT, IPI_PORT, OFFERED, PEER, RAM_SIZE,
+    RANGE_COUNT, RANGES, REPORT, SENT_PORT, SHARED_PAGE, TABLE, TIMER_PORT, answer, good_word,
+    registers,
 };
 use crate::console::output::Output;
 use crate::grant::{GrantedRange, Seat};
 use pv_abi::address_space::{LOWER_HALF_END, PAGE_SIZE};
 use pv_abi::calls::{CALLS, number};
 use pv_abi::crash::CrashReport;
+use pv_abi::event::{EVENT_SOURCE_GRANT, TIMERS_MAX};
 use pv_abi::grant::{Attachment, GRANTS, Offer};
 use pv_abi::mapping::Range;
 use pv_abi::start_info::RIGHT_READ;
 use pv_abi::stats::{BatchEntry, Stats};
+use pv_abi::time::Wallclock;
 use pv_abi::trap::{TrapFrame, TrapHandler};
 use pv_abi::{Errno, Errno::*};
 use std::fs::File;
@@ -246,6 +249,64 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
                 .map(|value| poked(size, value, &[REPORT]))
                 .into()
         }
+
+        (number::event_alloc | number::event_bind_timer | number::event_bind_ipi, EINVAL) => {
+            fresh(&[
+                &[3, 0],
+                &[u32::MAX.into(), 0],
+                &[0, 4],
+                &[0, u32::MAX.into()],
+            ])
+        }
+        (number::event_alloc | number::event_bind_ipi, ENOSPC) => {
+            vec![(without_ports(), vec![0, 1])]
+        }
+        (number::event_bind_timer, ENOSPC) => {
+            vec![
+                (without_ports(), vec![0, 1]),
+                (without_timers(), vec![0, 3]),
+            ]
+        }
+        (number::event_bind_source, EINVAL) => {
+            fresh(&[&[0, 0, 0], &[4, 0, 0], &[2, 3, 0], &[2, 0, 4]])
+        }
+        (number::event_bind_source, EBUSY) => fresh(&[
+            &[EVENT_SOURCE_GRANT.into(), 0, 0],
+            &[EVENT_SOURCE_GRANT.into(), 2, 3],
+        ]),
+        (number::event_bind_source, ENOSPC) => vec![(without_ports(), vec![1, 0, 1])],
+        (number::event_bind_vcpu, ENOENT) => fresh(&[&[0, 0], &[5, 0], &[4095, 2]]),
+        (number::event_bind_vcpu, EINVAL) => {
+            fresh(&[&[4096, 0], &[u32::MAX.into(), 0], &[SENT_PORT, 3]])
+        }
+        (number::event_bind_vcpu, EPERM) => fresh(&[&[IPI_PORT, 0], &[IPI_PORT, 1]]),
+        (number::event_send, EPERM) => fresh(&[&[TIMER_PORT], &[GRANT_PORT]]),
+        (
+            number::event_send | number::event_mask | number::event_unmask | number::event_close,
+            ENOENT,
+        ) => fresh(&[&[0], &[5], &[4095]]),
+        (
+            number::event_send | number::event_mask | number::event_unmask | number::event_close,
+            EINVAL,
+        ) => fresh(&[&[4096], &[u32::MAX.into()]]),
+        (number::time_oneshot, ENOENT) => fresh(&[&[0, 0], &[5, 0], &[4095, u64::MAX]]),
+        (number::time_oneshot, EINVAL) => fresh(&[
+            &[4096, 0],
+            &[SENT_PORT, 0],
+            &[IPI_PORT, 0],
+            &[GRANT_PORT, u64::MAX],
+        ]),
+        (number::time_periodic, ENOENT) => fresh(&[&[0, 0, 50_000], &[5, 0, u64::MAX]]),
+        (number::time_periodic, EINVAL) => fresh(&[
+            &[4096, 0, 50_000],
+            &[SENT_PORT, 0, 50_000],
+            &[TIMER_PORT, 0, 49_999],
+            &[TIMER_PORT, u64::MAX, 0],
+        ]),
+        (number::time_cancel, ENOENT) => fresh(&[&[0], &[5], &[4095]]),
+        (number::time_cancel, EINVAL) => fresh(&[&[4096], &[SENT_PORT], &[IPI_PORT]]),
+        (number::time_wallclock, EFAULT) => bad_structs(size_of::<Wallclock>(), |gpa| vec![gpa]),
+
         _ => Vec::new(),
     }
 }
@@ -410,6 +471,25 @@ fn unread() -> World {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     World::with_output(Output::File(File::from(OwnedFd::from(writer))))
+}
+
+/// A world without a free port of priority 1.
+fn without_ports() -> World {
+    full_of(number::event_alloc, 1, 1024)
+}
+
+/// A world in which one timer was bound before, and so many more that it has all.
+fn without_timers() -> World {
+    full_of(number::event_bind_timer, 2, TIMERS_MAX as u64 - 1)
+}
+
+fn full_of(call: u16, priority: u64, count: u64) -> World {
+    let mut world = World::new();
+    for _ in 0..count {
+        world.call(call, &[0, priority]).unwrap();
+    }
+    world.stats = Default::default();
+    world
 }
 
 /// A world in which everything that was typed has been read.

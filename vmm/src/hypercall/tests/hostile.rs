@@ -91,6 +91,7 @@ impl Watched {
         assert_eq!(world.handlers(), model.handlers);
         assert_eq!(world.gates(), self.expected_gates());
         assert!(world.output() == model.output);
+        assert_eq!(world.event_words(), model.ports.words());
         assert_eq!(world.report(), format!("{:?}", model.report));
         assert_eq!(format!("{:?}", world.action), format!("{:?}", model.action));
         let stats = &world.stats;

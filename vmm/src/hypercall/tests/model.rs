@@ -4,14 +4,18 @@
 //! Where several errors apply, which one is told is no part of the ABI; here it is the one that
 //! the handlers tell.
 
-use super::world::{OUTPUT_LIMIT, World};
+use super::world::{CALLER, OUTPUT_LIMIT, PORT_KINDS, VCPUS, World};
+use crate::event::port::{Kind, Source};
+use crate::event::reference::Reference;
 use crate::hypercall::{Action, Arguments, GuestReport};
 use crate::monitor::data::{BOUNCE_FRAMES, BOUNCE_SYSCALL};
 use crate::vm::FEATURES;
 use pv_abi::address_space::LOWER_HALF_END;
 use pv_abi::calls::{CallSpec, by_number, number};
 use pv_abi::crash::{CRASH_PANIC, CRASH_TRAP, CrashReport};
+use pv_abi::event::TIMER_PERIOD_MIN;
 use pv_abi::stats::{BATCH_MAX, BATCH_STOP_ON_ERROR, BatchEntry, Stats};
+use pv_abi::time::Wallclock;
 use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
 use pv_abi::{Errno, Errno::*};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,6 +41,7 @@ pub(super) struct Model {
     pub input: VecDeque<u8>,
     pub report: Option<GuestReport>,
     pub action: Option<Action>,
+    pub ports: Reference,
     /// The call took random bytes for something else: no model foresees what it did.
     pub unforeseeable: bool,
     // The addresses of random bytes that this call has written.
@@ -56,6 +61,7 @@ impl Model {
             input: typed.iter().copied().collect(),
             report: None,
             action: None,
+            ports: fresh_ports(),
             unforeseeable: false,
             random: BTreeSet::new(),
         }
@@ -128,8 +134,64 @@ impl Model {
                 .map(|(value, weight)| (u128::from(value) * weight % (1 << 31)) as u32)
                 .into_iter()
                 .fold(0, |sum, term| (sum + term) % (1 << 31))),
+            number::event_alloc
+            | number::event_bind_timer
+            | number::event_bind_ipi
+            | number::event_bind_vcpu
+            | number::event_send
+            | number::event_mask
+            | number::event_unmask
+            | number::event_close
+            | number::event_bind_source => self.event(call.number, [a, b, c].map(|w| w as u32)),
+            number::time_oneshot => self.set_timer(a, b, None),
+            number::time_periodic => self.set_timer(a, b, Some(c)),
+            number::time_cancel => self.ports.cancel_timer(a as u32),
+            number::time_wallclock => {
+                self.check_structs::<Wallclock>(a, 1)?;
+                // As unforeseeable as these.
+                self.random.extend(a..a + size_of::<Wallclock>() as u64);
+                Ok(0)
+            }
             _ => panic!("write down here what {} does", call.name),
         }
+    }
+
+    /// A call of the event group; its arguments have 32 bits each.
+    fn event(&mut self, call: u16, [a, b, c]: [u32; 3]) -> Result<u32, Errno> {
+        let ports = &mut self.ports;
+        match call {
+            number::event_alloc => ports.give(Kind::Alloc, a, b),
+            number::event_bind_timer => ports.give(Kind::Timer, a, b),
+            number::event_bind_ipi => ports.give(Kind::Ipi, a, b),
+            number::event_bind_vcpu => ports.bind_vcpu(a, b),
+            number::event_send => ports.send(a),
+            number::event_mask => ports.mask(a),
+            number::event_unmask => ports.unmask(a),
+            number::event_close => ports.close(a),
+            _ => {
+                let source = Source::of(a).ok_or(EINVAL)?;
+                let port = ports.give(Kind::Source(source), b, c)?;
+                // All that was typed is there, and the end of the input.
+                if source == Source::Console {
+                    ports.raise_source(source);
+                }
+                Ok(port)
+            }
+        }
+    }
+
+    fn set_timer(&mut self, port: u64, first: u64, period: Option<u64>) -> Result<u32, Errno> {
+        /// Later than any test ends, in nanoseconds.
+        const LATER: u64 = 1 << 43;
+        if period.is_some_and(|period| period < TIMER_PERIOD_MIN) {
+            return Err(EINVAL);
+        }
+        let may_come = |time: u64| (1..LATER).contains(&time);
+        let result = self
+            .ports
+            .set_timer(port as u32, first == 0, period.is_some());
+        self.unforeseeable |= result.is_ok() && (may_come(first) || period.is_some_and(may_come));
+        result
     }
 
     fn batch(&mut self, entries: u64, count: u64, flags: u64) -> Result<u32, Errno> {
@@ -272,6 +334,15 @@ impl Model {
         self.check_structs::<T>(gpa, 1)?;
         self.put(gpa, value.as_bytes())
     }
+}
+
+/// The ports of a fresh world.
+fn fresh_ports() -> Reference {
+    let mut ports = Reference::new(VCPUS);
+    for kind in PORT_KINDS {
+        ports.give(kind, CALLER, 0).unwrap();
+    }
+    ports
 }
 
 fn find(word: u64) -> Result<&'static CallSpec, Errno> {

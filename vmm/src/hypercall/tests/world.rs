@@ -5,6 +5,9 @@ use crate::carrier::{Carrier, Gate, Mode, Privilege};
 use crate::console::Console;
 use crate::console::input::InputBuffer;
 use crate::console::output::Output;
+use crate::event::pages::Pages;
+use crate::event::port::{Kind, Source};
+use crate::event::reference::Words;
 use crate::grant::window::Window;
 use crate::grant::{Domains, GrantedRange, Seat};
 use crate::hypercall::page::HypercallPage;
@@ -25,11 +28,13 @@ use pv_abi::address_space::{LINEAR_MAP_BASE, PAGE_SIZE};
 use pv_abi::calls::{CallSpec, number};
 use pv_abi::convention::{ARGUMENTS, MAX_RESULT};
 use pv_abi::crash::{CRASH_TRAP, CrashReport};
+use pv_abi::event::{EVENT_PORTS, EVENT_SOURCE_SHUTDOWN, EventPage, TIMER_PERIOD_MIN};
 use pv_abi::grant::{GRANTS, Offer};
 use pv_abi::mapping::Range;
 use pv_abi::start_info::{RIGHT_READ, RIGHT_WRITE};
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
+use pv_abi::vcpu_page::VcpuPage;
 use pv_abi::{CallWord, Errno, Gpa};
 use std::io;
 use std::mem::{offset_of, size_of};
@@ -73,9 +78,23 @@ pub(super) const RANGES: u64 = 0x1_4000;
 pub(super) const RANGE_COUNT: u16 = 2;
 pub(super) const RANGE_PAGES: [u64; RANGE_COUNT as usize] = [0x3_4000, 0x3_6000];
 
-const VCPUS: u32 = 3;
+/// Ports, of each kind one: what `event_send` raises, a timer that is not set, one for
+/// interrupts from vCPU to vCPU, and that of `EVENT_SOURCE_GRANT`.
+pub(super) const SENT_PORT: u64 = 1;
+pub(super) const TIMER_PORT: u64 = 2;
+pub(super) const IPI_PORT: u64 = 3;
+pub(super) const GRANT_PORT: u64 = 4;
+
+pub(super) const VCPUS: u32 = 3;
+/// What the ports of a fresh world are, from port 1 on.
+pub(super) const PORT_KINDS: [Kind; 4] = [
+    Kind::Alloc,
+    Kind::Timer,
+    Kind::Ipi,
+    Kind::Source(Source::Grant),
+];
 /// The vCPU that calls: not the first, so that a confusion of vCPUs shows.
-const CALLER: u32 = 1;
+pub(super) const CALLER: u32 = 1;
 const PRIVATE_PAGES: u64 = 28;
 const TABLE_PAGES: u64 = 16;
 
@@ -137,6 +156,18 @@ pub(super) fn good_arguments(call: &CallSpec) -> Arguments {
         number::debug_crash_report => &[REPORT],
         number::debug_trace_mark => &[1, 2],
         number::debug_echo => &[1, 2, 3, 4, 5, 6],
+
+        number::event_alloc | number::event_bind_timer | number::event_bind_ipi => &[1, 2],
+        number::event_bind_vcpu => &[SENT_PORT, 2],
+        number::event_send | number::event_mask | number::event_unmask | number::event_close => {
+            &[SENT_PORT]
+        }
+        number::event_bind_source => &[EVENT_SOURCE_SHUTDOWN as u64, 1, 0],
+        number::time_oneshot => &[TIMER_PORT, 0],
+        number::time_periodic => &[TIMER_PORT, u64::MAX / 2, TIMER_PERIOD_MIN],
+        number::time_cancel => &[TIMER_PORT],
+        number::time_wallclock => &[BUFFER],
+
         _ => panic!("say here with which arguments {} succeeds", call.name),
     };
     assert_eq!(arguments.len(), call.arguments.len(), "{}", call.name);
@@ -175,6 +206,7 @@ pub(super) fn answer(rax: i64) -> Result<u32, Errno> {
 /// All that a call could have changed, but for counters and for what was typed.
 #[derive(PartialEq)]
 pub(super) struct Snapshot {
+    ports: String,
     ram: Vec<u8>,
     private: Vec<u8>,
     output: Vec<u8>,
@@ -201,6 +233,9 @@ pub(super) struct World {
     pub others: Vec<World>,
     /// The memory slots of attached grants.
     pub slots: Arc<RecordedSlots>,
+    /// What the guest sees of its events.
+    event_pages: Pages,
+    event_page: u64,
     monitors: Vec<Monitor>,
     private: Arc<PrivateMemory>,
     root: u64,
@@ -274,6 +309,7 @@ impl World {
         input.push(TYPED);
         let slots = Arc::<RecordedSlots>::default();
         let domains = Arc::clone(&seat.domains);
+        let vcpu_pages: Vec<_> = monitors.iter().map(Monitor::vcpu_page).collect();
         let world = Self {
             services: Arc::new(Services::new(ServicesConfig {
                 ram: Arc::new(Ram::new(RAM_SIZE).unwrap()),
@@ -299,6 +335,8 @@ impl World {
             domains,
             others: Vec::new(),
             slots,
+            event_pages: Pages::new(Arc::clone(&private), event_page, &vcpu_pages),
+            event_page,
             monitors,
             private,
             root,
@@ -310,6 +348,16 @@ impl World {
     }
 
     fn furnish(&self) {
+        for kind in PORT_KINDS {
+            let Services { events, timers, .. } = &*self.services;
+            let given = match kind {
+                Kind::Timer => events.bind_timer(timers, CALLER, 0),
+                Kind::Ipi => events.bind_ipi(CALLER, 0),
+                Kind::Source(source) => events.bind_source(source, CALLER, 0),
+                Kind::Alloc | Kind::Free => events.alloc(CALLER, 0),
+            };
+            given.unwrap();
+        }
         self.put_batch(
             BATCH,
             &[(number::core_noop, [].as_slice()); BATCH_COUNT as usize],
@@ -448,6 +496,7 @@ impl World {
     /// The private pages of all vCPUs, without what [`Self::handlers`] and [`Self::gates`] tell.
     pub fn private_but_handlers(&self) -> Vec<u8> {
         let mut private = self.private();
+        self.erase_events(&mut private);
         for frame in 0..BOUNCE_FRAMES {
             let at = self.handler_offset(frame);
             private[at..at + 8].fill(0);
@@ -461,8 +510,37 @@ impl World {
         private
     }
 
+    /// The words of the ports, which [`Self::private_but_handlers`] leaves out.
+    pub fn event_words(&self) -> Words {
+        Words::of(&self.event_pages)
+    }
+
+    fn erase_events(&self, private: &mut [u8]) {
+        let mut erase = |gpa: u64, size: usize| {
+            let at = (gpa - self.private.start()) as usize;
+            private[at..at + size].fill(0);
+        };
+        erase(self.event_page, size_of::<EventPage>());
+        for monitor in &self.monitors {
+            let page = monitor.vcpu_page();
+            erase(page + offset_of!(VcpuPage, upcall_pending) as u64, 1);
+            erase(page + offset_of!(VcpuPage, event_selector) as u64, 8);
+        }
+    }
+
+    /// What each port is, and when each vCPU has a timer.
+    fn ports(&self) -> String {
+        let Services { events, timers, .. } = &*self.services;
+        let owners: Vec<_> = (0..EVENT_PORTS as u32)
+            .filter_map(|port| Some((port, events.owner(port).ok()?)))
+            .collect();
+        let deadlines: Vec<_> = (0..VCPUS).map(|vcpu| timers.next_deadline(vcpu)).collect();
+        format!("{owners:?} {deadlines:?}")
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
+            ports: self.ports(),
             ram: self.ram(),
             private: self.private(),
             output: self.output(),

@@ -1,0 +1,5 @@
+//! Tests of ports, with their timers.
+
+mod model;
+mod stress;
+mod world;
