@@ -2,7 +2,7 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
-use crate::{balloon, crash, demo, hostile, selftest, service, shell};
+use crate::{balloon, crash, demo, hostile, neighbour, selftest, service, shell};
 use alloc::string::String;
 use core::fmt;
 
@@ -125,6 +125,12 @@ pub const VERBS: &[Verb] = &[
         argument: "=MIB",
         help: "touch, release, read and populate so much memory, a step for each byte of input",
         run: balloon::run,
+    },
+    Verb {
+        name: "neighbour",
+        argument: "[=crash]",
+        help: "share memory with a second guest that does the same; with =crash guest 0 crashes",
+        run: neighbour::run,
     },
     Verb {
         name: "hostile",

@@ -15,6 +15,7 @@ use crate::hypercall::raw;
 use crate::pages::Pages;
 use crate::{address, start_info};
 use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 use core::ptr::with_exposed_provenance_mut;
 use pv_abi::Errno;
 use pv_abi::grant::{Attachment, GRANTS, Offer as AbiOffer};
@@ -63,6 +64,12 @@ impl SharedMemory {
     /// Size in bytes, a multiple of 4096.
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// Where it begins. To access it otherwise than by the methods here is for code that can
+    /// stand a #PF, and values that change.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.start
     }
 
     /// Copies bytes from it. While the other guest writes to them, they may be some of before and
@@ -148,8 +155,7 @@ pub struct Grant {
     number: u32,
     guest: u32,
     memory: SharedMemory,
-    // Dropped behind the grant itself.
-    _pages: Pages,
+    pages: ManuallyDrop<Pages>,
 }
 
 impl Grant {
@@ -172,8 +178,23 @@ impl Grant {
             number,
             guest,
             memory,
-            _pages: pages,
+            pages: ManuallyDrop::new(pages),
         })
+    }
+
+    /// Takes the grant back, and the pages. When this returns, nobody else can touch them; they
+    /// hold what was written last.
+    pub fn take_back(self) -> Pages {
+        self.revoke();
+        let mut grant = ManuallyDrop::new(self);
+        // SAFETY: they are taken once, as the grant is not dropped.
+        unsafe { ManuallyDrop::take(&mut grant.pages) }
+    }
+
+    fn revoke(&self) {
+        if let Err(error) = raw::mem_unshare(self.number) {
+            panic!("grant {} cannot be taken back: {error}", self.number);
+        }
     }
 
     /// Its number, by which the other guest attaches it.
@@ -193,11 +214,10 @@ impl Grant {
 }
 
 impl Drop for Grant {
-    /// Takes the grant back. When this returns, nobody else can touch the pages.
     fn drop(&mut self) {
-        if let Err(error) = raw::mem_unshare(self.number) {
-            panic!("grant {} cannot be taken back: {error}", self.number);
-        }
+        self.revoke();
+        // SAFETY: nobody else has them, and nothing comes after this.
+        unsafe { ManuallyDrop::drop(&mut self.pages) };
     }
 }
 

@@ -6,20 +6,33 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The example's release image: `PARAVANE_HELLO`, or built now.
+/// The smallest example's release image: `PARAVANE_HELLO`, or built now.
 pub fn hello() -> PathBuf {
     static HELLO: OnceLock<PathBuf> = OnceLock::new();
     HELLO
-        .get_or_init(|| match std::env::var_os("PARAVANE_HELLO") {
-            Some(path) => PathBuf::from(path),
-            None => build(
-                &workspace::root().join("guest-sdk/examples/hello"),
-                &["--release"],
-                &workspace::programs().join("guests"),
-            )
-            .join("release/hello"),
-        })
+        .get_or_init(|| example("hello", "PARAVANE_HELLO"))
         .clone()
+}
+
+/// The release image of two guests that share memory: `PARAVANE_SHARED_MEMORY`, or built now.
+pub fn shared_memory() -> PathBuf {
+    static SHARED_MEMORY: OnceLock<PathBuf> = OnceLock::new();
+    SHARED_MEMORY
+        .get_or_init(|| example("shared-memory", "PARAVANE_SHARED_MEMORY"))
+        .clone()
+}
+
+fn example(name: &str, variable: &str) -> PathBuf {
+    match std::env::var_os(variable) {
+        Some(path) => PathBuf::from(path),
+        None => build(
+            &workspace::root().join("guest-sdk/examples").join(name),
+            &["--release"],
+            &workspace::programs().join("guests"),
+        )
+        .join("release")
+        .join(name),
+    }
 }
 
 /// The example in C: `PARAVANE_C_GUEST`, or built now.

@@ -152,11 +152,10 @@ fn the_guest_kernel_has_no_sensitive_instruction_but_the_deliberate_ones() {
 }
 
 #[test]
-fn the_example_has_no_sensitive_instruction() {
-    assert_eq!(
-        sensitive_instructions(&guests::hello()),
-        Vec::<String>::new()
-    );
+fn the_examples_have_no_sensitive_instruction() {
+    for image in [guests::hello(), guests::shared_memory()] {
+        assert_eq!(sensitive_instructions(&image), Vec::<String>::new());
+    }
 }
 
 #[test]

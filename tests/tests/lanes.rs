@@ -85,11 +85,13 @@ fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
         (program::path(), "/lane/paravane".into()),
         (guests::hello(), "/lane/hello".into()),
         (guests::c_guest(), "/lane/c-guest".into()),
+        (guests::shared_memory(), "/lane/shared-memory".into()),
     ];
     job.env = [
         ("PARAVANE_BIN", "/lane/paravane"),
         ("PARAVANE_HELLO", "/lane/hello"),
         ("PARAVANE_C_GUEST", "/lane/c-guest"),
+        ("PARAVANE_SHARED_MEMORY", "/lane/shared-memory"),
         ("PARAVANE_EXPECT_MODES", modes),
     ]
     .map(|(variable, value)| (variable.to_owned(), value.to_owned()))

@@ -1,8 +1,25 @@
 //! Several guests in one process.
 
-use super::Once;
-use crate::program::{Ended, end_with_input, exit_code, guest, guest_command};
+use super::{InMode, Once};
+use crate::guests;
+use crate::modes::Mode;
+use crate::program::{Ended, end, end_with_input, exit_code, guest, guest_command, paravane};
 use serde_json::Value;
+
+pub(super) const IN_EVERY_MODE: &[InMode] = &[
+    (
+        "two_guests_share_what_they_grant_until_it_is_taken_back",
+        two_guests_share_what_they_grant_until_it_is_taken_back,
+    ),
+    (
+        "memory_of_a_guest_that_crashes_is_gone",
+        memory_of_a_guest_that_crashes_is_gone,
+    ),
+    (
+        "two_guests_pass_messages_through_shared_memory",
+        two_guests_pass_messages_through_shared_memory,
+    ),
+];
 
 pub(super) const ONCE: &[Once] = &[
     (
@@ -33,6 +50,66 @@ fn lines_of(ended: &Ended, guest: u32) -> Vec<&str> {
     lines
         .filter_map(|line| line.strip_prefix(&*label))
         .collect()
+}
+
+fn two_guests_share_what_they_grant_until_it_is_taken_back(mode: Mode) {
+    let other = ["--guest", "builtin,vcpus=2,cmdline=neighbour"];
+    let ended = guest("neighbour", &[&mode.options()[..], &other].concat()).exits(0);
+    let granter = [
+        "ok  what the other guest writes arrives",
+        "ok  shared memory is not released",
+        "ok  memory is taken back while it is used",
+        "ok  two guests share and take back at the same time",
+    ];
+    let attacher = [
+        "ok  what may be read only can be read only",
+        "ok  memory that was taken back is gone",
+        "ok  memory can be gone at any moment",
+        "ok  two guests share and take back at the same time",
+    ];
+    assert_eq!(lines_of(&ended, 0), granter);
+    assert_eq!(lines_of(&ended, 1), attacher);
+}
+
+fn memory_of_a_guest_that_crashes_is_gone(mode: Mode) {
+    let other = ["--guest", "builtin,vcpus=2,cmdline=neighbour=crash"];
+    let ended = guest("neighbour=crash", &[&mode.options()[..], &other].concat())
+        .exits(exit_code::GUEST_CRASH)
+        .says("paravane: guest 0: ")
+        .says("the granter crashes, as it was asked to");
+    let last = lines_of(&ended, 1).pop();
+    assert_eq!(
+        last,
+        Some("ok  a dead guest shares nothing"),
+        "{}",
+        ended.stdout
+    );
+}
+
+fn two_guests_pass_messages_through_shared_memory(mode: Mode) {
+    let image = guests::shared_memory();
+    let mut command = paravane(["run", "--timeout", "120s"]);
+    command
+        .args(mode.options())
+        .arg(&image)
+        .arg("--guest")
+        .arg(&image);
+    let ended = end(&mut command).exits(0);
+    let asker = [
+        "asked:    who are you?",
+        "answered: guest 1 of 2",
+        "asked:    where is the memory?",
+        "answered: in guest 0, which lets me use it",
+        "asked:    what is left of it?",
+        "answered: two pages, until you take them back",
+        "the memory is taken back",
+    ];
+    let answerer = [
+        "attached 8192 bytes of guest 0",
+        "the memory is gone; 0 offers are left",
+    ];
+    assert_eq!(lines_of(&ended, 0), asker);
+    assert_eq!(lines_of(&ended, 1), answerer);
 }
 
 fn each_guests_lines_are_labelled() {

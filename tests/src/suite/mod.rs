@@ -48,6 +48,7 @@ fn in_every_mode() -> Vec<InMode> {
         bad_guest::IN_EVERY_MODE,
         c_guest::IN_EVERY_MODE,
         balloon::IN_EVERY_MODE,
+        guests::IN_EVERY_MODE,
     ]
     .concat()
 }

@@ -4,6 +4,7 @@ use super::GrantedRange;
 use super::slots::{GrantedMemory, Slots};
 use super::window::Window;
 use crate::event::Events;
+use crate::event::port::Source;
 use crate::memory::Ram;
 use crate::space::AddressSpaces;
 use crate::vcpu::shared::Vcpus;
@@ -70,6 +71,6 @@ impl Domain {
 
     /// Tells the guest that something was granted to it or taken back.
     pub(super) fn notify(&self) {
-        // TODO
+        self.events.raise_source(&self.vcpus, Source::Grant);
     }
 }
