@@ -2,7 +2,7 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
-use crate::{balloon, crash, demo, hostile, selftest, shell};
+use crate::{balloon, crash, demo, hostile, measure, selftest, shell};
 use alloc::string::String;
 use core::fmt;
 
@@ -119,6 +119,12 @@ pub const VERBS: &[Verb] = &[
         argument: "=MIB",
         help: "touch, release, read and populate so much memory, a step for each byte of input",
         run: balloon::run,
+    },
+    Verb {
+        name: "measure",
+        argument: "[=NAME,...]",
+        help: "measure, all or some things, and print each sample (tests/src/figures makes tables)",
+        run: measure::run,
     },
     Verb {
         name: "hostile",
