@@ -1,16 +1,20 @@
-//! Prints the figures that the README quotes; see `paravane_tests::figures`.
+//! Prints the figures that the README quotes, and the tables of what calls cost; see
+//! `paravane_tests::figures`. With the argument `tables` it prints only those.
 
-use paravane_tests::figures::{instructions, memory, size, start};
+use paravane_tests::figures::{instructions, memory, size, start, tables};
 use std::process::ExitCode;
 
 /// How often a time or a size in memory is measured.
 const RUNS: usize = 51;
 
 fn main() -> ExitCode {
-    let inside = std::env::args()
-        .nth(1)
-        .is_some_and(|argument| argument == "instructions-inside");
-    let result = if inside { measure_inside() } else { measure() };
+    let result = match std::env::args().nth(1).as_deref() {
+        None => measure().and_then(|()| print_tables()),
+        Some("tables") => print_tables(),
+        // What the lane runs inside.
+        Some("instructions-inside") => measure_inside(),
+        Some(other) => Err(format!("unknown argument {other:?}; there is `tables`")),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -18,6 +22,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_tables() -> Result<(), String> {
+    tables::print(&mut |table| println!("{table}"))
 }
 
 fn measure_inside() -> Result<(), String> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 const DOCUMENTS: &[&str] = &[
     "README.md",
     "docs/architecture.md",
+    "docs/guide.md",
     "docs/decisions/README.md",
     "docs/decisions/0001-carriers.md",
     "docs/decisions/0002-software-kvm.md",

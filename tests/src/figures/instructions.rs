@@ -4,7 +4,7 @@
 //! virtual time is one nanosecond an instruction. The program `paravane-figures` measures
 //! there with the argument `instructions-inside`.
 
-use super::bare;
+use super::floor::port_writes;
 use crate::guests;
 use crate::lanes::{Job, Lane};
 use crate::modes::Mode;
@@ -51,7 +51,7 @@ impl Instructions {
 ///
 /// A sentence that says what failed.
 pub fn measure() -> Result<Instructions, String> {
-    let bare_time = |exits| bare::port_writes(exits).map_err(|error| error.to_string());
+    let bare_time = |exits| port_writes::measure(exits).map_err(|error| error.to_string());
     let bare = per_call(bare_time(CALLS)?, bare_time(2 * CALLS)?);
     let image = std::fs::read(guests::kernel()).map_err(|error| error.to_string())?;
     let image = Image::parse(image).map_err(|error| error.to_string())?;

@@ -4,11 +4,14 @@
 //! is a test; the one that noise cannot touch, the instructions of a hypercall, is also checked
 //! by `tests/lanes.rs`.
 
-mod bare;
+pub mod floor;
+pub mod guest;
 pub mod instructions;
 pub mod memory;
 pub mod size;
 pub mod start;
+pub mod table;
+pub mod tables;
 
 use std::fmt;
 
@@ -32,6 +35,16 @@ impl Spread {
             .get((last as f64 * fraction).round() as usize)
             .copied()
             .unwrap_or(0.0)
+    }
+
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
     }
 
     /// The median.

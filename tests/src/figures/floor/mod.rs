@@ -1,0 +1,7 @@
+//! Floors: what the host and KVM take for the same without a VMM around them.
+
+mod bare_vm;
+pub mod injection;
+pub mod port_writes;
+pub mod start;
+pub mod timer;
