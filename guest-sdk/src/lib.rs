@@ -33,6 +33,7 @@ mod crash;
 pub mod entropy;
 mod entry;
 pub mod event;
+pub mod exec;
 pub mod grant;
 pub mod heap;
 pub mod hypercall;

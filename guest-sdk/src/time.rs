@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::event::{Port, Priority};
+pub use crate::exec::{Interval, Sleep, interval, sleep, sleep_until};
 use crate::{address, hypercall::raw, vcpu};
 use core::ops::{Add, AddAssign, Sub};
 use core::sync::atomic::{Ordering, fence};
@@ -158,6 +159,11 @@ impl Timer {
     /// Its port.
     pub fn port(&self) -> &Port {
         &self.port
+    }
+
+    /// Its port, with the timer as it is set, until the port is dropped.
+    pub fn into_port(self) -> Port {
+        self.port
     }
 
     /// Sets it to raise its port once, at `deadline` or, if that has passed, now.

@@ -5,7 +5,9 @@
 //! whatever the vCPU was doing, on the trap stack, with upcalls masked; so it must not wait.
 //!
 //! Masking needs no exit: it is a byte of the vCPU page. What became pending meanwhile is taken
-//! when the last [`Masked`] is dropped.
+//! when the last [`Masked`] is dropped. A guest that has upcalls arrive at a handler of its own
+//! ([`trap::set_upcall_handler`]) finds them masked by the SDK's locks too, and takes events
+//! itself that came meanwhile.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +15,7 @@ use crate::event::{self, Events};
 use crate::sync::SpinLock;
 use crate::thread;
 use crate::trap::{self, TrapFrame, VectorState};
-use crate::vcpu::words::{self, MASK_DEPTH, RESCHEDULE, UPCALL_MASK, UPCALLS_ENABLED};
+use crate::vcpu::words::{self, MASK_BEFORE, MASK_DEPTH, RESCHEDULE, UPCALL_MASK};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::marker::PhantomData;
@@ -34,9 +36,14 @@ impl Masked {
     #[inline]
     #[expect(clippy::new_without_default, reason = "it has an effect")]
     pub fn new() -> Self {
-        // SAFETY: the mask comes first, so this code stays on this vCPU; `drop` counts down.
+        // A thread's mask is the same on whatever vCPU it runs, so this may be read before.
+        let before = words::load8::<UPCALL_MASK>();
+        // SAFETY: from the mask on this code stays on this vCPU; `drop` counts down.
         unsafe {
             words::store8::<UPCALL_MASK, 1>();
+            if words::load32::<MASK_DEPTH>() == 0 {
+                words::store32::<MASK_BEFORE>(before.into());
+            }
             words::increment::<MASK_DEPTH>();
         }
         Self(PhantomData)
@@ -62,7 +69,7 @@ impl Drop for Masked {
     fn drop(&mut self) {
         // SAFETY: `new` counted up.
         let last = unsafe { words::decrement::<MASK_DEPTH>() };
-        if last && words::load32::<UPCALLS_ENABLED>() != 0 {
+        if last && words::load32::<MASK_BEFORE>() == 0 {
             unmask();
         }
     }
@@ -75,7 +82,7 @@ fn unmask() {
             while_masked(thread::make_way);
         }
         // From behind this on it may be another vCPU, at which to look does no harm.
-        if !event::unmask_upcalls() {
+        if !event::unmask_upcalls() || !trap::is_upcall_handler(arrived) {
             return;
         }
         event::mask_upcalls();
@@ -115,7 +122,7 @@ pub fn enable() {
         panic!("trap_set_upcall failed: {error}");
     }
     // SAFETY: their handler is there.
-    unsafe { words::store32::<UPCALLS_ENABLED>(1) };
+    unsafe { words::store32::<MASK_BEFORE>(0) };
     drop(masked);
 }
 
@@ -123,13 +130,16 @@ pub fn enable() {
 pub fn disable() {
     let masked = Masked::new();
     // SAFETY: they stay masked when `masked` is dropped.
-    unsafe { words::store32::<UPCALLS_ENABLED>(0) };
+    unsafe { words::store32::<MASK_BEFORE>(1) };
     drop(masked);
 }
 
 /// Whether upcalls of this vCPU arrive at the SDK, when they are not masked.
 pub fn is_enabled() -> bool {
-    words::load32::<UPCALLS_ENABLED>() != 0
+    let masked = Masked::new();
+    let before = words::load32::<MASK_BEFORE>();
+    drop(masked);
+    before == 0 && trap::is_upcall_handler(arrived)
 }
 
 /// The handler of upcalls.

@@ -13,6 +13,7 @@ mod debug;
 mod delivery;
 mod entropy;
 mod events;
+mod exec;
 mod heap;
 mod memory;
 mod sched;
@@ -74,6 +75,7 @@ const GROUPS: &[Group] = &[
     smp::GROUP,
     threads::GROUP,
     sync::GROUP,
+    exec::GROUP,
     delivery::GROUP,
 ];
 

@@ -5,13 +5,12 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
-use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use paravane_sdk::abi::{Errno, Features};
 use paravane_sdk::event::{Port, Priority};
 use paravane_sdk::sync::SpinLock;
 use paravane_sdk::trap::{Resume, Vector};
-use paravane_sdk::vcpu::{self, PerVcpu, State};
+use paravane_sdk::vcpu::{self, PerVcpu};
 use paravane_sdk::{sched, start_info, upcall};
 
 pub const GROUP: Group = Group {
@@ -35,15 +34,14 @@ fn available() -> bool {
 fn on_all(body: impl Fn(u32) + Send + Sync + 'static) -> Outcome {
     let body = Arc::new(body);
     let theirs = Arc::clone(&body);
-    let started = vcpu::start_all(move |id| theirs(id))
-        .map_err(|error| format!("vcpu::start_all: {error}"))?;
-    ensure_eq!(started, vcpu::count() - 1, "the number of vCPUs started");
+    let others = vcpu::start_all(move |id| theirs(id));
     body(vcpu::id());
-    for id in (0..vcpu::count()).filter(|&id| id != vcpu::id()) {
-        while vcpu::state(id) != State::Stopped {
-            spin_loop();
-        }
-    }
+    vcpu::join(&others);
+    ensure_eq!(
+        others.len() as u32,
+        vcpu::count() - 1,
+        "the number of vCPUs started"
+    );
     Ok(())
 }
 

@@ -441,9 +441,7 @@ fn waiting_without_threads() -> Outcome {
         ensure_eq!(from_other.recv(), Ok((1, value * 2)), "the answer");
     }
     drop(to_other);
-    while vcpu::state(1) != vcpu::State::Stopped {
-        core::hint::spin_loop();
-    }
+    vcpu::join(&[1]);
     Ok(())
 }
 

@@ -104,6 +104,12 @@ impl<T> SpinLock<T> {
     }
 }
 
+impl<T: Default> Default for SpinLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 /// The right to a lock's value. The lock is free again when it is dropped.
 #[derive(Debug)]
 pub struct Guard<'a, T> {

@@ -11,7 +11,7 @@
 
 use crate::trap::saved::{self, Saved};
 use crate::trap::{TrapFrame, VectorState};
-use crate::vcpu::words::{MASK_DEPTH, UPCALL_MASK};
+use crate::vcpu::words::{MASK_BEFORE, MASK_DEPTH, UPCALL_MASK};
 use core::arch::naked_asm;
 
 /// RFLAGS bits that code behind a call expects to be clear or ignores: the arithmetic flags, TF,
@@ -183,11 +183,13 @@ unsafe extern "C" fn go_on() {
         ".cfi_adjust_cfa_offset 56",
         "mov byte ptr gs:[{mask}], 1",
         "inc dword ptr gs:[{depth}]",
+        "mov dword ptr gs:[{before}], 0",
         "xor eax, eax",
         "jmp {pop}",
         ".cfi_endproc",
         mask = const UPCALL_MASK,
         depth = const MASK_DEPTH,
+        before = const MASK_BEFORE,
         pop = sym pop,
     )
 }

@@ -4,9 +4,12 @@
 
 use super::context::Context;
 use super::scheduler::Scheduler;
+use crate::exec::Worker;
 use crate::stack::Stack;
+use crate::sync::SpinLock;
 use crate::time::Instant;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::sync::atomic::AtomicBool;
@@ -47,6 +50,8 @@ pub(super) struct Control {
     pub context: Scheduled<Context>,
     pub state: Scheduled<State>,
     pub sleep: Scheduled<Option<Sleep>>,
+    /// What it runs tasks as, where it does.
+    pub worker: SpinLock<Option<Arc<Worker>>>,
 }
 
 impl fmt::Debug for Control {

@@ -24,10 +24,12 @@ mod context;
 mod control;
 pub(crate) mod scheduler;
 
+use crate::exec::Worker;
 use crate::stack::Stack;
+use crate::sync::SpinLock;
 use crate::time::Instant;
 use crate::vcpu::{self, State, words};
-use crate::{hypercall::raw, upcall, wait};
+use crate::{upcall, wait};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use context::Context;
@@ -133,22 +135,11 @@ impl Config {
 
 /// Runs threads on the vCPUs that the scheduler has, until there are none any more.
 fn run_vcpus() {
-    let others = || {
-        scheduler::vcpus()
-            .into_iter()
-            .filter(|&id| id != vcpu::id())
-    };
-    for id in others() {
-        // One that is busy after all runs no threads, and those do without it.
-        let _ = vcpu::start(id, |_| scheduler::run());
-    }
+    let mut others = scheduler::vcpus();
+    // One that is busy after all runs no threads, and those do without it.
+    others.retain(|&id| id != vcpu::id() && vcpu::start(id, |_| scheduler::run()).is_ok());
     scheduler::run();
-    for id in others() {
-        // It has seen that there are no threads, or will at once.
-        while vcpu::state(id) != State::Stopped {
-            let _ = raw::sched_yield();
-        }
-    }
+    vcpu::join(&others);
 }
 
 /// Calls `main` in a thread, with all vCPUs running threads, and returns what it returns when all
@@ -176,11 +167,17 @@ impl Thread {
             context: Scheduled::new(context),
             state: Scheduled::new(control::State::Ready),
             sleep: Scheduled::new(None),
+            worker: SpinLock::new(None),
         }))
     }
 
     fn control(&self) -> &Control {
         &self.0
+    }
+
+    /// What it runs tasks as.
+    pub(crate) fn worker(&self) -> &SpinLock<Option<Arc<Worker>>> {
+        &self.0.worker
     }
 
     /// Its number: no other thread ever has the same.
@@ -289,7 +286,7 @@ impl Builder {
         let outcome = Arc::new(Outcome {
             value: UnsafeCell::new(None),
             done: AtomicBool::new(false),
-            joiner: crate::sync::SpinLock::new(None),
+            joiner: SpinLock::new(None),
         });
         let its = Arc::clone(&outcome);
         let main: Main = Box::new(move || its.complete(main()));
@@ -313,7 +310,7 @@ struct Outcome<T> {
     /// Written before `done` is set, and taken by who joins.
     value: UnsafeCell<Option<T>>,
     done: AtomicBool,
-    joiner: crate::sync::SpinLock<Option<Waiter>>,
+    joiner: SpinLock<Option<Waiter>>,
 }
 
 // SAFETY: the value goes from the thread to who joins it, by `done`.

@@ -184,6 +184,11 @@ pub fn set_upcall_handler(handler: UpcallHandler) {
     UPCALL.store(handler as *mut (), Ordering::Release);
 }
 
+/// Whether this is the handler of upcalls.
+pub(crate) fn is_upcall_handler(handler: UpcallHandler) -> bool {
+    UPCALL.load(Ordering::Acquire) == handler as *mut ()
+}
+
 /// Makes upcalls arrive at the function of [`set_upcall_handler`], on this vCPU; they are masked
 /// until somebody unmasks them. Needs [`Features::EVENTS`](pv_abi::Features::EVENTS).
 ///

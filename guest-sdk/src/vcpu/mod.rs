@@ -7,7 +7,7 @@ mod start;
 pub(crate) mod words;
 
 pub use per_vcpu::PerVcpu;
-pub use start::{start, start_all, stop};
+pub use start::{join, start, start_all, stop};
 
 use crate::hypercall::raw;
 use crate::start_info;

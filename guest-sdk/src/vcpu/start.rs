@@ -6,10 +6,11 @@ use super::{State, count, id, state, words};
 use crate::hypercall::raw;
 use crate::stack::Stack;
 use crate::sync::SpinLock;
-use crate::{start_info, trap, upcall};
+use crate::{sched, start_info, trap, upcall};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use pv_abi::{Errno, Features};
 
 /// What a vCPU is started with, behind a pointer of one word.
@@ -47,23 +48,25 @@ pub fn start(id: u32, main: impl FnOnce(u32) + Send + 'static) -> Result<(), Err
     started.map(drop)
 }
 
-/// Starts all vCPUs that are stopped, each as [`start`] does, and says how many those were.
-///
-/// # Errors
-///
-/// Those of [`start`], but for a vCPU that is not stopped.
-pub fn start_all(main: impl Fn(u32) + Send + Sync + 'static) -> Result<u32, Errno> {
+/// Starts all vCPUs that are stopped, each as [`start`] does, and returns their numbers.
+pub fn start_all(main: impl Fn(u32) + Send + Sync + 'static) -> Vec<u32> {
     let main = Arc::new(main);
-    let mut started = 0;
-    for other in (0..count()).filter(|&other| state(other) == State::Stopped) {
-        let main = Arc::clone(&main);
-        match start(other, move |id| main(id)) {
-            Ok(()) => started += 1,
-            Err(Errno::EBUSY) => {}
-            Err(error) => return Err(error),
+    (0..count())
+        .filter(|&id| state(id) == State::Stopped)
+        .filter(|&id| {
+            let main = Arc::clone(&main);
+            start(id, move |id| main(id)).is_ok()
+        })
+        .collect()
+}
+
+/// Waits until vCPUs have stopped that stop by themselves, as those of [`start`] do.
+pub fn join(vcpus: &[u32]) {
+    for &id in vcpus {
+        while state(id) != State::Stopped {
+            sched::yield_now();
         }
     }
-    Ok(started)
 }
 
 /// Stops a vCPU. When this returns, it executes nothing; this vCPU itself does not return.
@@ -103,7 +106,6 @@ unsafe extern "C" fn started(main: *mut Main) -> ! {
     unsafe {
         words::store::<{ words::THREAD }>(0);
         words::store32::<{ words::MASK_DEPTH }>(0);
-        words::store32::<{ words::UPCALLS_ENABLED }>(0);
         words::store32::<{ words::RESCHEDULE }>(0);
         words::store32::<{ words::SPACE }>(0);
     }

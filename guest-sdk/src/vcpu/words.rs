@@ -19,19 +19,27 @@ const GUEST: usize = offset_of!(VcpuPage, guest);
 pub(crate) const THREAD: usize = GUEST + 16;
 /// Offset of how often upcalls have been masked and not unmasked, 32 bits.
 pub(crate) const MASK_DEPTH: usize = GUEST + 24;
-/// Offset of a flag, 32 bits: whether upcalls are unmasked where that depth is 0.
-pub(crate) const UPCALLS_ENABLED: usize = GUEST + 28;
+/// Offset of `upcall_mask` as it was before that, 32 bits.
+pub(crate) const MASK_BEFORE: usize = GUEST + 28;
 /// Offset of a flag, 32 bits: whether the running thread is to make way for another.
 pub(crate) const RESCHEDULE: usize = GUEST + 32;
 /// Offset of the number of the current address space, 32 bits.
 pub(crate) const SPACE: usize = GUEST + 36;
-/// Offset of the RSP of the kernel code that has entered a task.
-pub(crate) const KERNEL_RSP: usize = GUEST + 40;
-/// Offset of the pointer to the registers of the task that runs.
-pub(crate) const TASK: usize = GUEST + 48;
 
 /// Offset of the vCPU page's `upcall_mask`.
 pub(crate) const UPCALL_MASK: usize = offset_of!(VcpuPage, upcall_mask);
+/// Reads the byte at an offset of the running vCPU's page.
+#[inline(always)]
+pub(crate) fn load8<const OFFSET: usize>() -> u8 {
+    let value: u32;
+    // SAFETY: as in `load`.
+    unsafe {
+        asm!("movzx {:e}, byte ptr gs:[{}]", out(reg) value, const OFFSET,
+            options(nostack, preserves_flags));
+    }
+    value as u8
+}
+
 /// Reads the word at an offset of the running vCPU's page.
 #[inline(always)]
 pub(crate) fn load<const OFFSET: usize>() -> u64 {

@@ -3,7 +3,6 @@
 use super::memory::Pages;
 use super::{Current, is_gone, is_read_only, read, text, write};
 use crate::selftest::{Outcome, ensure_eq};
-use alloc::format;
 use paravane_sdk::abi::address_space::PAGE_SIZE;
 use paravane_sdk::space::{LARGE_PAGE_SIZE, Rights, TASK_AREA};
 

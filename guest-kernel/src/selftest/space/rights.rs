@@ -5,7 +5,6 @@ use super::{Current, HERE, is_gone, is_read_only, read, text, write};
 use crate::provoke;
 use crate::selftest::catch::catch_page_fault;
 use crate::selftest::{Outcome, ensure, ensure_eq};
-use alloc::format;
 use paravane_sdk::abi::address_space::PAGE_SIZE;
 use paravane_sdk::hypercall::raw;
 use paravane_sdk::space::{AddressSpace, Rights};
