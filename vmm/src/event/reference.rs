@@ -124,10 +124,10 @@ impl Reference {
     }
 
     pub fn bind_vcpu(&mut self, port: u32, vcpu: u32) -> Result<u32, Errno> {
-        let found = self.find(port).or_else(|error| match error {
+        let found = self.find(port).map_err(|error| match error {
             // Both are wrong.
-            ENOENT if self.check_vcpu(vcpu).is_err() => Err(EINVAL),
-            error => Err(error),
+            ENOENT if self.check_vcpu(vcpu).is_err() => EINVAL,
+            error => error,
         })?;
         self.check_vcpu(vcpu)?;
         if found.kind == Kind::Ipi {

@@ -28,13 +28,14 @@ pub fn range(space: u32, start: u64, size: u64, others: &[u64]) -> Result<Range<
         return Err(Errno::EINVAL);
     }
     let end = start.checked_add(size).ok_or(Errno::EINVAL)?;
+    const TASK_AREA: Range<u64> = TASK_AREA_START..TASK_AREA_END;
     let parts: &[Range<u64>] = if space == KERNEL {
         &[
             IMAGE_LOWEST..TASK_AREA_START,
             TASK_AREA_END..SHARED_PAGES_BASE,
         ]
     } else {
-        &[TASK_AREA_START..TASK_AREA_END]
+        std::slice::from_ref(&TASK_AREA)
     };
     if !parts
         .iter()

@@ -11,6 +11,7 @@ use pv_abi::stats::BatchEntry;
 fn every_call_can_succeed() {
     for call in CALLS {
         let mut world = World::new();
+        world.prepare(call);
         let rax = world.dispatch(good_word(call), &good_arguments(call));
         assert!(answer(rax).is_ok(), "{}: {rax}", call.name);
         assert_eq!(world.stats.hypercalls(), 1);

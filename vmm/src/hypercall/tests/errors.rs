@@ -3,23 +3,24 @@
 
 use super::World;
 use super::world::{
-    ATTACHED, BATCH, BUFFER, FRAME, GIVEN, GRANT_PORT, IPI_PORT, OFFERED, PEER, RAM_SIZE,
-    RANGE_COUNT, RANGES, REPORT, SENT_PORT, SHARED_PAGE, TABLE, TIMER_PORT, answer, good_word,
-    registers,
+    ATTACHED, BATCH, BUFFER, DEBUG, FRAME, GIVEN, GRANT_PORT, IPI_PORT, OFFERED, PEER, POLLED,
+    PROCESSORS, RAM_SIZE, RANGE_COUNT, RANGES, REPORT, SENT_PORT, SHARED_PAGE, TABLE, TIMER_PORT,
+    answer, good_word, registers,
 };
 use crate::console::output::Output;
 use crate::grant::{GrantedRange, Seat};
-use pv_abi::address_space::{LOWER_HALF_END, PAGE_SIZE};
+use pv_abi::address_space::{LOWER_HALF_END, MONITOR_BASE, PAGE_SIZE};
 use pv_abi::calls::{CALLS, number};
 use pv_abi::crash::CrashReport;
 use pv_abi::event::{EVENT_SOURCE_GRANT, TIMERS_MAX};
 use pv_abi::grant::{Attachment, GRANTS, Offer};
 use pv_abi::mapping::Range;
+use pv_abi::set::Set;
 use pv_abi::start_info::RIGHT_READ;
 use pv_abi::stats::{BatchEntry, Stats};
 use pv_abi::time::Wallclock;
-use pv_abi::trap::{TrapFrame, TrapHandler};
-use pv_abi::{Errno, Errno::*};
+use pv_abi::trap::{DebugRegisters, TrapFrame, TrapHandler};
+use pv_abi::{Errno, Errno::*, Features};
 use std::fs::File;
 use std::mem::{offset_of, size_of};
 use std::os::fd::OwnedFd;
@@ -307,6 +308,79 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
         (number::time_cancel, EINVAL) => fresh(&[&[4096], &[SENT_PORT], &[IPI_PORT]]),
         (number::time_wallclock, EFAULT) => bad_structs(size_of::<Wallclock>(), |gpa| vec![gpa]),
 
+        (number::trap_set_upcall, EINVAL) => NOT_LOWER_HALF
+            .map(|address| (World::new(), vec![address]))
+            .into(),
+        (number::trap_set_debug, EFAULT) => {
+            bad_structs(size_of::<DebugRegisters>(), |gpa| vec![gpa])
+        }
+        (number::trap_set_debug, EINVAL) => {
+            let address = DEBUG + offset_of!(DebugRegisters, address) as u64 + 24;
+            let control = DEBUG + offset_of!(DebugRegisters, control) as u64;
+            let reserved = DEBUG + offset_of!(DebugRegisters, reserved) as u64 + 16;
+            [
+                (address, LOWER_HALF_END),
+                (address, u64::MAX),
+                (address, MONITOR_BASE),
+                (control, 2),
+                (control, 1 << 13),
+                (control, 1 << 32),
+                (reserved, 1),
+            ]
+            .map(|(gpa, value)| poked(gpa, value, &[DEBUG]))
+            .into()
+        }
+        (number::trap_set_debug, ENOSYS) => {
+            vec![(World::new().without(Features::DEBUG_REGISTERS), vec![DEBUG])]
+        }
+        (number::sched_yield_to | number::sched_kick | number::vcpu_state, EINVAL) => {
+            fresh(&[&[3], &[u32::MAX.into()]])
+        }
+        (number::sched_poll, EFAULT) => [
+            bad_structs(64 * size_of::<u32>(), |gpa| vec![gpa, 64, 0]),
+            // An empty list has an address too.
+            fresh(&[&[POLLED + 4, 0, 0], &[RAM_SIZE + 8, 0, 0]]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        (number::sched_poll, E2BIG) => fresh(&[&[POLLED, 65, 0], &[POLLED, u32::MAX.into(), 0]]),
+        (number::sched_poll, EINVAL) => [4096, u32::MAX]
+            .map(|port| poked(POLLED, port, &[POLLED, 2, u64::MAX]))
+            .into(),
+        (number::sched_poll, ENOENT) => [0u32, 5]
+            .map(|port| poked(POLLED, port, &[POLLED, 2, u64::MAX]))
+            .into(),
+        (number::sched_poll, EAGAIN) => [0, 2]
+            .map(|count| {
+                let world = World::new();
+                world.kick_caller();
+                (world, vec![POLLED, count, u64::MAX])
+            })
+            .into(),
+        (number::sched_poll, ETIMEDOUT) => fresh(&[&[POLLED, 2, 0], &[POLLED, 0, 1]]),
+        (number::vcpu_start, EINVAL) => fresh(&[
+            &[3, 0, 0, 0],
+            &[2, LOWER_HALF_END, 0, 0],
+            &[2, 0, u64::MAX, 0],
+        ]),
+        (number::vcpu_start, EBUSY) => vec![(started(), vec![2, 0, 0, 0])],
+        (number::vcpu_stop, EINVAL) => fresh(&[&[3], &[u32::MAX.into()]]),
+        // Nobody runs it, so it does not stop.
+        (number::vcpu_stop, EBUSY) => vec![(started(), vec![2])],
+        (number::vcpu_set_affinity_hint, EFAULT) => {
+            bad_structs(size_of::<Set>(), |gpa| vec![2, gpa])
+        }
+        (number::vcpu_set_affinity_hint, EINVAL) => {
+            let format = PROCESSORS + offset_of!(Set, format) as u64;
+            let reserved = PROCESSORS + offset_of!(Set, reserved) as u64;
+            vec![
+                (World::new(), vec![3, PROCESSORS]),
+                poked(format, 2u32, &[2, PROCESSORS]),
+                poked(reserved, 1u32, &[2, PROCESSORS]),
+            ]
+        }
+
         _ => super::spaces::provocations(call, errno),
     }
 }
@@ -464,6 +538,14 @@ fn all_attached() -> Provocation {
     let mut world = world;
     world.others.push(third);
     (world, vec![PEER.into(), OFFERED.into(), BUFFER])
+}
+
+/// A world in which vCPU 2 has been started.
+fn started() -> World {
+    let mut world = World::new();
+    world.call(number::vcpu_start, &[2, 0, 0, 0]).unwrap();
+    world.stats = Default::default();
+    world
 }
 
 /// A world whose console nobody reads.

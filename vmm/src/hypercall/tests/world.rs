@@ -31,11 +31,12 @@ use pv_abi::crash::{CRASH_TRAP, CrashReport};
 use pv_abi::event::{EVENT_PORTS, EVENT_SOURCE_SHUTDOWN, EventPage, TIMER_PERIOD_MIN};
 use pv_abi::grant::{GRANTS, Offer};
 use pv_abi::mapping::{Range, TASK_AREA_START};
+use pv_abi::set::Set;
 use pv_abi::start_info::{RIGHT_READ, RIGHT_WRITE};
 use pv_abi::stats::BatchEntry;
-use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
+use pv_abi::trap::{DebugRegisters, TRAP_VECTORS, TrapFrame, TrapHandler};
 use pv_abi::vcpu_page::VcpuPage;
-use pv_abi::{CallWord, Errno, Gpa};
+use pv_abi::{CallWord, Errno, Features, Gpa};
 use std::io;
 use std::mem::{offset_of, size_of};
 use std::sync::{Arc, Weak};
@@ -60,6 +61,12 @@ pub(super) const MESSAGE: &[u8] = b"out of cheese";
 pub(super) const MESSAGE_GPA: u64 = 0x1_1001;
 /// Room for what a call writes.
 pub(super) const BUFFER: u64 = 0x1_8000;
+/// A `pv_debug_registers`.
+pub(super) const DEBUG: u64 = 0x1_c000;
+/// Two ports, of which the second is pending.
+pub(super) const POLLED: u64 = 0x1_c100;
+/// A `pv_set` of all processors.
+pub(super) const PROCESSORS: u64 = 0x1_c200;
 /// What was typed on the console.
 pub(super) const TYPED: &[u8] = b"hello";
 
@@ -190,6 +197,18 @@ pub(super) fn good_arguments(call: &CallSpec) -> Arguments {
         number::time_cancel => &[TIMER_PORT],
         number::time_wallclock => &[BUFFER],
 
+        number::trap_set_upcall => &[0x40_1000],
+        number::trap_set_debug => &[DEBUG],
+        // It has been kicked, so that it does not wait.
+        number::sched_block => &[],
+        number::sched_poll => &[POLLED, 2, 0],
+        number::sched_yield_to | number::sched_kick | number::vcpu_state => &[2],
+        number::sched_spin => &[1000],
+        number::vcpu_start => &[2, 0x40_1000, 0x50_0000, 7],
+        // The caller itself: the others have no threads that could stop.
+        number::vcpu_stop => &[CALLER as u64],
+        number::vcpu_set_affinity_hint => &[2, PROCESSORS],
+
         _ => panic!("say here with which arguments {} succeeds", call.name),
     };
     assert_eq!(arguments.len(), call.arguments.len(), "{}", call.name);
@@ -302,6 +321,16 @@ impl World {
     }
 
     fn build(mode: Mode, output: Output, table_pages: u64, seat: Seat) -> Self {
+        Self::build_with(mode, output, table_pages, seat, FEATURES)
+    }
+
+    fn build_with(
+        mode: Mode,
+        output: Output,
+        table_pages: u64,
+        seat: Seat,
+        features: Features,
+    ) -> Self {
         let pages = PRIVATE_PAGES + table_pages;
         let private = Arc::new(PrivateMemory::new(RAM_SIZE, pages).unwrap());
         let mut tables = PageTables::new(&private).unwrap();
@@ -342,7 +371,7 @@ impl World {
                 table_pool,
                 shootdown: Box::new(NoVcpus),
                 console: Console::with_input(output, Arc::clone(&input)),
-                features: FEATURES,
+                features,
                 mode,
                 seat,
                 grant_window: Window::behind(private.start() + private.size()),
@@ -411,7 +440,27 @@ impl World {
             size: PAGE_SIZE,
         });
         self.put(RANGES, &ranges);
+        self.put(DEBUG, &DebugRegisters::default());
+        self.put(POLLED, &[TIMER_PORT as u32, SENT_PORT as u32]);
+        self.put(PROCESSORS, &Set::default());
         self.furnish_spaces();
+    }
+
+    /// Has a call that waits find what it waits for.
+    pub fn prepare(&mut self, call: &CallSpec) {
+        match call.number {
+            number::sched_block => self.kick_caller(),
+            number::sched_poll => {
+                // Nobody waits to be told.
+                let _ = self.services.events.send(SENT_PORT as u32).unwrap();
+            }
+            _ => {}
+        }
+    }
+
+    /// Kicks the vCPU that calls.
+    pub fn kick_caller(&self) {
+        self.services.vcpus.kick(CALLER);
     }
 
     fn furnish_spaces(&self) {
