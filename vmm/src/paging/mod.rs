@@ -113,7 +113,7 @@ impl<'memory> PageTables<'memory> {
 
     /// The table of `level` (0: page table, 1: page directory) that covers `address`.
     fn table(&mut self, address: u64, level: u32) -> Result<u64, MemoryError> {
-        let key = address / coverage(level + 1) << 2 | u64::from(level);
+        let key = (address / coverage(level + 1)) << 2 | u64::from(level);
         if let Some((cached_key, table)) = self.cached
             && cached_key == key
         {

@@ -317,7 +317,7 @@ fn nothing_of_the_vmms_is_the_guests_to_see_or_to_change() {
         rig.root,
         RAM_SIZE,
         RAM_SIZE - PAGE_SIZE + (1 << 32),
-        u64::MAX & !(PAGE_SIZE - 1),
+        !(PAGE_SIZE - 1),
     ] {
         let result = rig.map(space, TASKS, gpa, PAGE_SIZE, READ);
         assert_eq!(result, Err(Errno::EFAULT), "{gpa:#x}");

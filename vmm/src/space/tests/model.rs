@@ -212,8 +212,16 @@ impl Model {
         let mut errors = Expected::new();
         check(&mut errors, self.spaces.contains_key(&space), ENOENT);
         let all = start | size | gpa;
-        check(&mut errors, all % PAGE_SIZE == 0 && size > 0, EINVAL);
-        let most = if all % MIB2 == 0 { 1 << 30 } else { MIB2 };
+        check(
+            &mut errors,
+            all.is_multiple_of(PAGE_SIZE) && size > 0,
+            EINVAL,
+        );
+        let most = if all.is_multiple_of(MIB2) {
+            1 << 30
+        } else {
+            MIB2
+        };
         check(&mut errors, size <= most, E2BIG);
         let end = u128::from(start) + u128::from(size);
         let within =
@@ -277,8 +285,9 @@ fn insert(pages: &mut Pages, address: u64, gpa: u64, size: u64, rights: u32) {
     for offset in (0..size).step_by(PAGE_SIZE as usize) {
         let at = address + offset;
         let block = at - at % MIB2;
-        let large =
-            (address ^ gpa) % MIB2 == 0 && address <= block && block + MIB2 <= address + size;
+        let large = (address ^ gpa).is_multiple_of(MIB2)
+            && address <= block
+            && block + MIB2 <= address + size;
         let page = Page {
             gpa: gpa + offset,
             rights,
