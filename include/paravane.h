@@ -181,6 +181,7 @@ typedef uint64_t pv_gpa_t;
  * | from | what | rights |
  * |---|---|---|
  * | the ELF's own addresses | the image, each segment with its own rights | R, RW or RX |
+ * | `PV_TASK_AREA_START` | the tasks of an address space | as the guest maps it |
  * | `PV_LINEAR_MAP_BASE` | all of RAM | RW, read-only where the image is not writable; never executable |
  * | `PV_STACKS_BASE` | boot and trap stacks, a guard page below each | RW |
  * | `PV_SHARED_PAGES_BASE` | start-info (R), hypercall page (RX), vCPU pages (RW) | as said |

@@ -8,6 +8,7 @@
 //! | from | what | rights |
 //! |---|---|---|
 //! | the ELF's own addresses | the image, each segment with its own rights | R, RW or RX |
+//! | [`TASK_AREA_START`](crate::mapping::TASK_AREA_START) | the tasks of an address space | as the guest maps it |
 //! | [`LINEAR_MAP_BASE`] | all of RAM | RW, read-only where the image is not writable; never executable |
 //! | [`STACKS_BASE`] | boot and trap stacks, a guard page below each | RW |
 //! | [`SHARED_PAGES_BASE`] | start-info (R), hypercall page (RX), vCPU pages (RW) | as said |

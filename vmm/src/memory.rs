@@ -5,6 +5,7 @@
 
 pub(crate) mod balloon;
 mod seals;
+mod writers;
 
 use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::{Errno, Gpa};
@@ -77,9 +78,14 @@ impl Ram {
         self.size
     }
 
-    /// Seals the pages that a range lies in: they are never written again.
+    /// Seals the pages that a range lies in. [`Self::wait_for_writers`] is to follow.
     pub fn seal(&self, gpa: Gpa, size: u64) {
         self.seals.seal(gpa.0, size, self.size);
+    }
+
+    /// When this returns, nobody writes to what was sealed before.
+    pub fn wait_for_writers(&self) {
+        writers::wait();
     }
 
     /// Whether a page that a range lies in is sealed.
@@ -110,12 +116,15 @@ impl Ram {
     /// Copies to RAM. What is sealed is not written: [`Errno::EFAULT`].
     pub fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), Errno> {
         let address = self.check(gpa, bytes.len() as u64)?;
-        if self.is_sealed(gpa, bytes.len() as u64) {
-            return Err(Errno::EFAULT);
-        }
-        self.memory
-            .write_slice(bytes, address)
-            .map_err(|_| Errno::EFAULT)
+        // A seal waits for those that have not seen it.
+        writers::writing(|| {
+            if self.is_sealed(gpa, bytes.len() as u64) {
+                return Err(Errno::EFAULT);
+            }
+            self.memory
+                .write_slice(bytes, address)
+                .map_err(|_| Errno::EFAULT)
+        })
     }
 
     /// Copies a structure of the ABI from RAM. Its address must be 8-byte aligned.

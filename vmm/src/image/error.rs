@@ -3,8 +3,9 @@
 use super::segment::{Plane, Rights};
 use super::words::{Bytes, Hex, class_name, encoding_name, file_type_name, machine_name};
 use pv_abi::Features;
-use pv_abi::address_space::{IMAGE_LOWEST, LINEAR_MAP_BASE, PAGE_SIZE};
+use pv_abi::address_space::{IMAGE_LOWEST, PAGE_SIZE};
 use pv_abi::image_note::{STACK_SIZE_MAX, STACK_SIZE_MIN};
+use pv_abi::mapping::TASK_AREA_START;
 use pv_abi::{ABI_MAJOR, ABI_MINOR};
 use std::path::PathBuf;
 
@@ -324,8 +325,8 @@ pub enum ImageError {
     },
     /// A segment lies where the VMM maps something else.
     #[error(
-        "segment {segment} ends at {end:#x}; it must end at {LINEAR_MAP_BASE:#x} or below, \
-             because the VMM's own mappings begin there"
+        "segment {segment} ends at {end:#x}; it must end at {TASK_AREA_START:#x} or below, because \
+         the addresses of tasks begin there"
     )]
     TooHigh {
         /// Number of the program header.

@@ -4,7 +4,8 @@ use super::error::ImageError;
 use super::header::ProgramHeader;
 use object::LittleEndian as LE;
 use object::elf::{PF_R, PF_W, PF_X, PT_LOAD};
-use pv_abi::address_space::{IMAGE_LOWEST, LINEAR_MAP_BASE, PAGE_SIZE};
+use pv_abi::address_space::{IMAGE_LOWEST, PAGE_SIZE};
+use pv_abi::mapping::TASK_AREA_START;
 use std::fmt;
 use std::ops::Range;
 
@@ -145,7 +146,7 @@ impl Segment {
         if address < IMAGE_LOWEST {
             return Err(ImageError::TooLow { segment, address });
         }
-        if virtual_end > LINEAR_MAP_BASE {
+        if virtual_end > TASK_AREA_START {
             return Err(ImageError::TooHigh {
                 segment,
                 end: virtual_end,

@@ -5,7 +5,7 @@
 //! ([`shootdown`]). So whoever holds the lock may rely on it that no vCPU can do what the tables
 //! do not allow.
 //!
-//! docs/decisions/0006-address-spaces.md has the reasons.
+//! docs/decisions/0008-address-spaces.md has the reasons.
 
 mod frames;
 mod grants;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Ranges that are no further apart than this are made one: to have 1 MiB forgotten too much is
-/// cheaper than to ask all vCPUs once more (docs/decisions/0006-address-spaces.md has the
+/// cheaper than to ask all vCPUs once more (docs/decisions/0008-address-spaces.md has the
 /// figures).
 const GAP: u64 = 1 << 20;
 

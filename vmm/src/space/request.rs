@@ -28,19 +28,13 @@ pub fn range(space: u32, start: u64, size: u64, others: &[u64]) -> Result<Range<
         return Err(Errno::EINVAL);
     }
     let end = start.checked_add(size).ok_or(Errno::EINVAL)?;
-    const TASK_AREA: Range<u64> = TASK_AREA_START..TASK_AREA_END;
-    let parts: &[Range<u64>] = if space == KERNEL {
-        &[
-            IMAGE_LOWEST..TASK_AREA_START,
-            TASK_AREA_END..SHARED_PAGES_BASE,
-        ]
+    let is_within = |part: Range<u64>| part.start <= start && end <= part.end;
+    let is_own = if space == KERNEL {
+        is_within(IMAGE_LOWEST..TASK_AREA_START) || is_within(TASK_AREA_END..SHARED_PAGES_BASE)
     } else {
-        std::slice::from_ref(&TASK_AREA)
+        is_within(TASK_AREA_START..TASK_AREA_END)
     };
-    if !parts
-        .iter()
-        .any(|part| part.start <= start && end <= part.end)
-    {
+    if !is_own {
         return Err(Errno::EINVAL);
     }
     let most = if all.is_multiple_of(LARGE_PAGE_SIZE) {

@@ -34,6 +34,7 @@ impl State {
                 self.ram.seal(Gpa(gpa), piece.size);
             }
         }
+        self.ram.wait_for_writers();
         Ok(())
     }
 }

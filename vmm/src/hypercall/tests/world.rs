@@ -314,6 +314,13 @@ impl World {
         world
     }
 
+    /// A guest that is not offered these.
+    pub fn without(features: Features) -> Self {
+        let output = Output::memory(OUTPUT_LIMIT);
+        let offered = FEATURES.missing_from(features);
+        Self::build_with(modes()[0], output, TABLE_PAGES, Seat::alone(), offered)
+    }
+
     /// One of several guests of a process.
     pub fn in_seat(seat: Seat) -> Self {
         let output = Output::memory(OUTPUT_LIMIT);

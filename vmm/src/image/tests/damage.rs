@@ -3,7 +3,8 @@
 use super::*;
 use crate::image::{Rights, SEGMENTS_MAX};
 use proptest::prelude::*;
-use pv_abi::address_space::{IMAGE_LOWEST, LINEAR_MAP_BASE, PAGE_SIZE};
+use pv_abi::address_space::{IMAGE_LOWEST, PAGE_SIZE};
+use pv_abi::mapping::TASK_AREA_START;
 
 /// What whoever has an image relies on.
 fn check_invariants(image: &Image) {
@@ -19,7 +20,7 @@ fn check_invariants(image: &Image) {
     }
     for segment in segments {
         assert!(segment.address >= IMAGE_LOWEST);
-        assert!(segment.addresses().end <= LINEAR_MAP_BASE);
+        assert!(segment.addresses().end <= TASK_AREA_START);
         assert_eq!(segment.address % PAGE_SIZE, segment.gpa % PAGE_SIZE);
         assert!(segment.memory_size > 0);
         assert!(segment.file_range.len() as u64 <= segment.memory_size);

@@ -1,7 +1,7 @@
 //! The loadable segments and the entry.
 
 use super::*;
-use pv_abi::address_space::LINEAR_MAP_BASE;
+use pv_abi::mapping::TASK_AREA_START;
 
 /// The sentence by which the image is refused after a change of its data segment.
 fn data_refusal(change: impl FnOnce(&mut TestSegment)) -> String {
@@ -35,13 +35,13 @@ fn a_segment_outside_of_the_image_window_is_refused() {
          fault"
     );
     assert_eq!(
-        data_refusal(|data| data.p_vaddr = LINEAR_MAP_BASE - 0x7d0),
-        "segment 2 ends at 0x400000002830; it must end at 0x400000000000 or below, because the \
-         VMM's own mappings begin there"
+        data_refusal(|data| data.p_vaddr = TASK_AREA_START - 0x7d0),
+        "segment 2 ends at 0x8000002830; it must end at 0x8000000000 or below, because the \
+         addresses of tasks begin there"
     );
     accepted_after(|elf| {
         let data = &mut elf.segments[TestElf::DATA];
-        (data.p_vaddr, data.p_memsz) = (LINEAR_MAP_BASE - 0x7d0, 0x7d0);
+        (data.p_vaddr, data.p_memsz) = (TASK_AREA_START - 0x7d0, 0x7d0);
     });
     let wraps = |plane, start: u64| {
         format!(
