@@ -331,7 +331,7 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
             .into()
         }
         (number::trap_set_debug, ENOSYS) => {
-            vec![(World::new().without(Features::DEBUG_REGISTERS), vec![DEBUG])]
+            vec![(World::without(Features::DEBUG_REGISTERS), vec![DEBUG])]
         }
         (number::sched_yield_to | number::sched_kick | number::vcpu_state, EINVAL) => {
             fresh(&[&[3], &[u32::MAX.into()]])
