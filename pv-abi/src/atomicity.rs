@@ -22,7 +22,8 @@ pub enum Atomicity {
     Calls,
     /// Its bytes come in their order, and those of other vCPUs may come between them.
     Stream,
-    /// It waits, and holds nobody up meanwhile. What ended the wait is seen when the call returns.
+    /// It waits, and holds nobody up meanwhile. What ended the wait is seen when the call returns; a
+    /// kick that did is used up, whatever the result.
     Waits,
     /// It does not return. Other vCPUs end between two of their instructions, soon after.
     Ends,

@@ -271,11 +271,14 @@ fn a_task_comes_back() -> Outcome {
     let hypercall_page = start_info::get().page().hypercall_page;
     TASK_ENTRY.store(hypercall_page + TASK_ENTRY_OFFSET, Ordering::SeqCst);
     let page = vcpu::page();
+    // What a task has in RSP is nothing to the kernel, be it an address on its trap stack.
+    let stack = vcpu::trap_stack();
+    let stack_pointers = [0, stack.start, stack.start + 4096, stack.end];
     for round in 0..20 {
         let state = TaskState {
             rip: task as *const () as u64,
             rflags: 0,
-            rsp: 0,
+            rsp: stack_pointers[round as usize % stack_pointers.len()],
             rcx: 0x10000,
             r11: round << 20,
             ..TaskState::default()

@@ -57,6 +57,9 @@ unsafe extern "C" fn arrive() {
         "mov gs:[{word0}], rax",
         "mov gs:[{word1}], rcx",
         "mov rax, gs:[{trap_rsp}]",
+        // A task's RSP is whatever the task wants it to be.
+        "cmp qword ptr gs:[{trap_from_task}], 0",
+        "jne 2f",
         "mov rcx, gs:[{stack_size}]",
         "add rcx, {guard}",
         "neg rcx",

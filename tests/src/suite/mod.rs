@@ -9,6 +9,7 @@ mod crash;
 mod events;
 mod guests;
 mod limits;
+mod measure;
 mod report;
 
 use crate::modes::{self, Mode};
@@ -60,6 +61,7 @@ fn once() -> Vec<Once> {
         guests::ONCE,
         events::ONCE,
         limits::ONCE,
+        measure::ONCE,
         report::ONCE,
     ]
     .concat()
