@@ -3,14 +3,14 @@
 
 use super::World;
 use super::world::{
-    ATTACHED, BATCH, BUFFER, DEBUG, FRAME, GIVEN, GRANT_PORT, IPI_PORT, OFFERED, PEER, POLLED,
-    PROCESSORS, RAM_SIZE, RANGE_COUNT, RANGES, REPORT, SENT_PORT, SHARED_PAGE, TABLE, TIMER_PORT,
-    answer, good_word, registers,
+    ATTACHED, BATCH, BUFFER, DEBUG, FRAME, GIVEN, GRANT_PORT, IPI_PORT, MAPPED_PAGES, OFFERED,
+    PEER, POLLED, PROCESSORS, RAM_SIZE, RANGE_COUNT, RANGES, REPORT, SENT_PORT, SHARED_PAGE, TABLE,
+    TIMER_PORT, answer, good_arguments, good_word, registers,
 };
 use crate::console::output::Output;
 use crate::grant::{GrantedRange, Seat};
 use pv_abi::address_space::{LOWER_HALF_END, MONITOR_BASE, PAGE_SIZE};
-use pv_abi::calls::{CALLS, number};
+use pv_abi::calls::{CALLS, by_number, number};
 use pv_abi::crash::CrashReport;
 use pv_abi::event::{EVENT_SOURCE_GRANT, TIMERS_MAX};
 use pv_abi::grant::{Attachment, GRANTS, Offer};
@@ -146,6 +146,16 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
         (number::mem_share, E2BIG) => TOO_MANY_PAGES
             .map(|size| share_with(PEER.into(), 0, size, 1))
             .into(),
+        (number::mem_share, EPERM) => {
+            // Sealed, and to be written.
+            let sealed = MAPPED_PAGES + 2 * PAGE_SIZE;
+            let (mut world, arguments) = share_with(PEER.into(), sealed, PAGE_SIZE, 3);
+            let seal = by_number(number::as_seal).unwrap();
+            let rax = world.dispatch(good_word(seal), &good_arguments(seal));
+            answer(rax).unwrap();
+            world.stats = Default::default();
+            vec![(world, arguments)]
+        }
         (number::mem_share, ENOSPC) => {
             let (mut world, arguments) = share_with(PEER.into(), 0x3_8000, PAGE_SIZE, 1);
             // One is given already.

@@ -35,7 +35,7 @@ use pv_abi::set::Set;
 use pv_abi::start_info::{RIGHT_READ, RIGHT_WRITE};
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{DebugRegisters, TRAP_VECTORS, TrapFrame, TrapHandler};
-use pv_abi::vcpu_page::VcpuPage;
+use pv_abi::vcpu_page::{Clock as ClockPage, VcpuPage};
 use pv_abi::{CallWord, Errno, Features, Gpa};
 use std::io;
 use std::mem::{offset_of, size_of};
@@ -687,6 +687,11 @@ impl World {
         let mut bytes = vec![0; self.private.size() as usize];
         let start = self.private.start();
         self.private.read(start, &mut bytes).unwrap();
+        // The clocks of two worlds began at different times; no call changes one.
+        for monitor in &self.monitors {
+            let clock = monitor.vcpu_page() - start + offset_of!(VcpuPage, clock) as u64;
+            bytes[clock as usize..][..size_of::<ClockPage>()].fill(0);
+        }
         bytes
     }
 
