@@ -250,6 +250,7 @@ impl Vcpu {
                 Ok(None) if self.page.is_upcall_request() => {
                     self.incomplete = true;
                     self.upcall_or_task(services)?;
+                    shared.note_attention();
                     continue;
                 }
                 // A grant was taken back, or detached by another vCPU, when this access had got past
@@ -288,9 +289,11 @@ impl Vcpu {
             // Looked at in place: moving it out costs every call a copy.
             if context.action.is_some()
                 && let Some(action) = context.action.take()
-                && let Some(left) = self.act(action)?
             {
-                return Ok(left);
+                if let Some(left) = self.act(action)? {
+                    return Ok(left);
+                }
+                shared.note_attention();
             }
         }
     }
@@ -312,6 +315,9 @@ impl Vcpu {
         }
         services.timers.run_due(self.monitor.vcpu(), services);
         if self.upcall_due(services)? {
+            if self.incomplete {
+                shared.note_attention();
+            }
             self.complete()?;
             if self.deliver_upcall(services)? == Delivery::AtExit {
                 shared.note_attention();
@@ -320,7 +326,9 @@ impl Vcpu {
         Ok(None)
     }
 
-    /// Completes the instruction of the last exit, so that registers can be read and set.
+    /// Completes the instruction of the last exit, so that registers can be read and set. A kick
+    /// that comes meanwhile is lost: whoever goes on with the guest notes that the vCPU wants
+    /// attention.
     fn complete(&mut self) -> Result<(), VcpuError> {
         if std::mem::replace(&mut self.incomplete, false) {
             finish_exit(&mut self.fd)?;
