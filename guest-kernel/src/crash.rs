@@ -11,12 +11,12 @@ use core::hint::black_box;
 use paravane_sdk::abi::trap::{TRAP_VECTORS, TrapHandler};
 use paravane_sdk::hypercall::raw;
 use paravane_sdk::trap::{self, Resume, Vector};
-use paravane_sdk::{address, println};
+use paravane_sdk::{address, println, thread};
 
 /// The argument of the verb, as in a usage line.
-pub const ARGUMENT: &str = "=null-call|wild-jump|ud|div|stack-overflow|write-text|write-rodata|\
-                            privileged|triple|double-trap|no-handler|bad-return|\
-                            handler-overflow|panic-in-print|panic-in-panic";
+pub const ARGUMENT: &str = "=null-call|wild-jump|ud|div|stack-overflow|thread-overflow|\
+                            write-text|write-rodata|privileged|triple|double-trap|\
+                            no-handler|bad-return|handler-overflow|panic-in-print|panic-in-panic";
 
 /// Crashes in the way that the argument names.
 pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
@@ -29,6 +29,14 @@ pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
         "ud" => provoke::undefined(0),
         "div" => provoke::divide(0),
         "stack-overflow" => overflow_stack(0),
+        "thread-overflow" => {
+            let recursive = || {
+                thread::Builder::new()
+                    .name("deep")
+                    .spawn(|| overflow_stack(0))
+            };
+            thread::run(|| recursive().join())
+        }
         "write-text" => provoke::write(provoke::write as *const () as u64),
         "write-rodata" => provoke::write(&raw const RODATA as u64),
         "privileged" => {

@@ -53,6 +53,7 @@ mod stack;
 pub mod start_info;
 pub mod stats;
 pub mod sync;
+pub mod task;
 pub mod test;
 pub mod thread;
 pub mod time;

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::{hypercall, sched, start_info, trap};
+use crate::{hypercall, sched, start_info, task, trap};
 use pv_abi::ABI_MAJOR;
 use pv_abi::start_info::{START_INFO_MAGIC, StartInfo};
 
@@ -48,6 +48,7 @@ pub unsafe fn run(info: *const StartInfo, main: impl Main) -> ! {
     hypercall::init(info.hypercall_page);
     start_info::init(info);
     trap::init(info.hypercall_page);
+    task::init(info.hypercall_page);
     sched::shutdown(main.run())
 }
 

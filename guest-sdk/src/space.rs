@@ -27,9 +27,12 @@
 
 #![allow(unsafe_code)]
 
-use crate::address;
 use crate::hypercall::{Undone, raw};
 pub use crate::memory_map::Rights;
+use crate::sync::SpinLock;
+use crate::vcpu::words;
+use crate::{address, upcall};
+use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use pv_abi::mapping::{self, TASK_AREA_END, TASK_AREA_START, TRANSLATION_SEALED, TRANSLATION_TASK};
@@ -39,7 +42,10 @@ use pv_abi::{Errno, Gpa};
 /// The addresses of the task area.
 pub const TASK_AREA: Range<u64> = TASK_AREA_START..TASK_AREA_END;
 
-/// An address space. It ends when this is dropped, unless a vCPU is in it.
+/// Address spaces that nobody has any more, and that vCPUs were in when they were to end.
+static LEFT_OVER: SpinLock<Vec<u32>> = SpinLock::new(Vec::new());
+
+/// An address space. It ends when this is dropped, or later if a vCPU is in it then.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AddressSpace {
     number: u32,
@@ -70,6 +76,7 @@ impl AddressSpace {
     ///
     /// Those of `as_create`.
     pub fn new() -> Result<Self, Errno> {
+        end_left_over();
         Ok(Self {
             number: raw::as_create()?,
         })
@@ -240,15 +247,48 @@ impl AddressSpace {
     ///
     /// Those of `as_switch`; none is expected while it lives.
     pub fn switch(&self) -> Result<(), Errno> {
-        raw::as_switch(self.number).map(drop)
+        // Masked, so that this is the vCPU that switches.
+        upcall::masked(|| {
+            raw::as_switch(self.number)?;
+            // SAFETY: the word is there for this.
+            unsafe { words::store32::<{ words::SPACE }>(self.number) };
+            Ok(())
+        })
+    }
+
+    /// Makes it the current one of this vCPU, without a call where it is. Upcalls are masked, or
+    /// the caller may be on another vCPU then.
+    pub(crate) fn enter(&self) -> Result<(), Errno> {
+        if words::load32::<{ words::SPACE }>() == self.number {
+            return Ok(());
+        }
+        self.switch()
     }
 }
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
-        if self.number != 0 {
-            // SAFETY: as in `destroy`. If a vCPU is in it, it goes on.
-            let _ = unsafe { raw::as_destroy(self.number) };
+        if self.number == 0 {
+            return;
+        }
+        upcall::masked(|| {
+            if words::load32::<{ words::SPACE }>() == self.number {
+                // It fails nowhere: the kernel's is always there.
+                let _ = Self::KERNEL.switch();
+            }
+        });
+        LEFT_OVER.lock().push(self.number);
+        end_left_over();
+    }
+}
+
+/// Ends the address spaces that nobody has any more, but for those that vCPUs are in.
+fn end_left_over() {
+    let numbers = core::mem::take(&mut *LEFT_OVER.lock());
+    for number in numbers {
+        // SAFETY: as in `destroy`.
+        if unsafe { raw::as_destroy(number) } == Err(Errno::EBUSY) {
+            LEFT_OVER.lock().push(number);
         }
     }
 }

@@ -269,7 +269,10 @@ fn tasks_wake_each_other() -> Outcome {
 }
 
 /// What is left when `block_on` returns goes on in the next, its timers too.
-#[allow(clippy::async_yields_async, reason = "the task is to outlive the block")]
+#[allow(
+    clippy::async_yields_async,
+    reason = "the task is to outlive the block"
+)]
 fn a_task_survives_its_executor() -> Outcome {
     if !available() {
         return Ok(());

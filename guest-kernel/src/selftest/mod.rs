@@ -22,6 +22,7 @@ mod space;
 mod stack;
 mod stats;
 mod sync;
+mod tasks;
 mod threads;
 mod time;
 mod tls;
@@ -76,6 +77,7 @@ const GROUPS: &[Group] = &[
     threads::GROUP,
     sync::GROUP,
     exec::GROUP,
+    tasks::GROUP,
     delivery::GROUP,
 ];
 

@@ -412,11 +412,14 @@ fn many_threads_leave_nothing() -> Outcome {
             threads.into_iter().map(|thread| thread.join()).sum::<u64>()
         })
     };
-    // The first time leaves what is kept for the next: queues, stacks of vCPUs.
     run();
     let before = heap::usage().blocks;
-    ensure_eq!(run(), 4950, "the sum of 0 to 99");
-    ensure_eq!(heap::usage().blocks, before, "the blocks of the heap");
+    for _ in 0..3 {
+        ensure_eq!(run(), 4950, "the sum of 0 to 99");
+    }
+    // Stacks are kept for the next threads, as many as were needed at once, but no more than 64.
+    let more = heap::usage().blocks.saturating_sub(before);
+    ensure!(more <= 100, "300 threads have left {more} blocks");
     Ok(())
 }
 

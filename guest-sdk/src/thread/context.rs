@@ -100,6 +100,8 @@ pub(super) unsafe fn exchange(
                 registers.rip = go_on as *const () as u64;
                 registers.rsp = rsp;
                 registers.rflags &= !FLAGS_OF_THE_INTERRUPTED;
+                // Behind a call the x87 stack is empty.
+                *vector = VectorState::new();
             }
         }
     }

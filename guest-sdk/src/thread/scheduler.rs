@@ -15,6 +15,7 @@ use super::context::{self, Context};
 use super::control::{Sleep, State};
 use crate::event::Priority;
 use crate::hypercall::raw;
+use crate::space::AddressSpace;
 use crate::sync::{Guard, SpinLock};
 use crate::time::{Instant, Timer};
 use crate::trap::{TrapFrame, VectorState};
@@ -277,6 +278,8 @@ pub(super) fn run() {
     loop {
         upcall::take_events();
         reap();
+        // An idle vCPU keeps no address space from ending. It fails nowhere.
+        let _ = AddressSpace::KERNEL.enter();
         let mut scheduler = SCHEDULER.lock();
         // SAFETY: the word is there for this; nothing runs here that could make way.
         unsafe { words::store32::<RESCHEDULE>(0) };

@@ -46,13 +46,7 @@ impl TrapFrame {
 
     /// What a #PF says; `None` for another vector.
     pub fn page_fault(&self) -> Option<PageFault> {
-        (self.vector() == Vector::PF).then_some(PageFault {
-            address: self.0.cr2,
-            present: self.0.error & 1 << 0 != 0,
-            write: self.0.error & 1 << 1 != 0,
-            user: self.0.error & 1 << 2 != 0,
-            fetch: self.0.error & 1 << 4 != 0,
-        })
+        (self.vector() == Vector::PF).then(|| PageFault::new(self.0.cr2, self.0.error))
     }
 }
 
@@ -75,4 +69,33 @@ pub struct PageFault {
     pub user: bool,
     /// Whether it was the fetch of an instruction.
     pub fetch: bool,
+}
+
+impl PageFault {
+    /// What CR2 and the error code say.
+    pub(crate) fn new(address: u64, error: u64) -> Self {
+        Self {
+            address,
+            present: error & 1 << 0 != 0,
+            write: error & 1 << 1 != 0,
+            user: error & 1 << 2 != 0,
+            fetch: error & 1 << 4 != 0,
+        }
+    }
+}
+
+/// What was tried where, such as `#PF writing 0x1000, where nothing is mapped`.
+impl fmt::Display for PageFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let access = match self {
+            Self { fetch: true, .. } => "executing",
+            Self { write: true, .. } => "writing",
+            _ => "reading",
+        };
+        let why = match self.present {
+            true => "for which the right is missing",
+            false => "where nothing is mapped",
+        };
+        write!(f, "#PF {access} {:#x}, {why}", self.address)
+    }
 }

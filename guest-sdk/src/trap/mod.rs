@@ -13,6 +13,8 @@ pub(crate) mod saved;
 pub use frame::{PageFault, TrapFrame};
 pub use saved::VectorState;
 
+use crate::thread::{self, Thread};
+use crate::vcpu::words;
 use crate::{access, address, crash, event, hypercall::raw, upcall, vcpu};
 use core::fmt;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -296,16 +298,67 @@ impl fmt::Display for Unhandled<'_> {
 }
 
 fn explain(fault: PageFault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let stack = vcpu::boot_stack();
-    let guard = stack.start.saturating_sub(PAGE_SIZE)..stack.start;
+    if let Some(stack) = FullStack::at(fault.address) {
+        return write!(f, "{stack}");
+    }
     match fault {
         PageFault { present: true, .. } => f.write_str("the guest has no such right to that page"),
-        _ if guard.contains(&fault.address) => write!(
-            f,
-            "the boot stack of {} KiB is full (stack_size(...) in entry! makes it larger)",
-            (stack.end - stack.start) >> 10
-        ),
         _ if fault.address < IMAGE_LOWEST => f.write_str("a null pointer"),
         _ => f.write_str("nothing is mapped there"),
+    }
+}
+
+/// A stack of the running vCPU or thread that is full.
+enum FullStack {
+    /// The one that the guest began on, of so many bytes.
+    Boot(u64),
+    /// The one that traps are handled on.
+    Trap(u64),
+    /// The one that a vCPU was started on.
+    Vcpu,
+    /// A thread's.
+    Thread(Thread),
+}
+
+impl FullStack {
+    /// The stack below which the guard page with an address lies.
+    fn at(address: u64) -> Option<Self> {
+        let guards = |lowest: u64| (lowest.saturating_sub(PAGE_SIZE)..lowest).contains(&address);
+        let (boot, trap) = (vcpu::boot_stack(), vcpu::trap_stack());
+        if guards(boot.start) {
+            return Some(Self::Boot(boot.end - boot.start));
+        }
+        if guards(trap.start) {
+            return Some(Self::Trap(trap.end - trap.start));
+        }
+        if guards(words::load::<{ words::STACK }>()) {
+            return Some(Self::Vcpu);
+        }
+        thread::try_current()
+            .filter(|thread| guards(thread.stack().start))
+            .map(Self::Thread)
+    }
+}
+
+impl fmt::Display for FullStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boot(size) => write!(
+                f,
+                "the boot stack of {} KiB is full (stack_size(...) in entry! makes it larger)",
+                size >> 10
+            ),
+            Self::Trap(size) => write!(f, "the trap stack of {} KiB is full", size >> 10),
+            Self::Vcpu => write!(f, "the stack of vCPU {} is full", vcpu::id()),
+            Self::Thread(thread) => {
+                let stack = thread.stack();
+                write!(
+                    f,
+                    "the stack of {thread}, of {} KiB, is full (thread::Builder::stack_size \
+                     makes it larger)",
+                    (stack.end - stack.start) >> 10
+                )
+            }
+        }
     }
 }

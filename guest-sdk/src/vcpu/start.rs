@@ -6,15 +6,19 @@ use super::{State, count, id, state, words};
 use crate::hypercall::raw;
 use crate::stack::Stack;
 use crate::sync::SpinLock;
-use crate::{sched, start_info, trap, upcall};
+use crate::{sched, start_info, task, trap, upcall};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use pv_abi::{Errno, Features};
 
-/// What a vCPU is started with, behind a pointer of one word.
-type Main = Box<dyn FnOnce(u32) + Send>;
+/// What a vCPU is started with.
+struct Start {
+    main: Box<dyn FnOnce(u32) + Send>,
+    /// The lowest address of its stack.
+    lowest: u64,
+}
 
 /// Size of the stack that a vCPU is started on, in bytes.
 const STACK_SIZE: usize = 64 << 10;
@@ -35,12 +39,15 @@ pub fn start(id: u32, main: impl FnOnce(u32) + Send + 'static) -> Result<(), Err
     }
     let mut stacks = STACKS.lock();
     let stack = stacks.entry(id).or_insert_with(|| Stack::new(STACK_SIZE));
-    let stack = stack.top().expose_provenance() as u64;
+    let (top, lowest) = (stack.top().expose_provenance() as u64, stack.range().start);
     drop(stacks);
-    let main: *mut Main = Box::into_raw(Box::new(Box::new(main)));
+    let main: *mut Start = Box::into_raw(Box::new(Start {
+        main: Box::new(main),
+        lowest,
+    }));
     let argument = main.expose_provenance() as u64;
-    // SAFETY: the entry takes its argument as `Main`, and a stopped vCPU's stack is nobody's.
-    let started = unsafe { raw::vcpu_start(id, enter as *const () as u64, stack, argument) };
+    // SAFETY: the entry takes its argument as a `Start`, and a stopped vCPU's stack is nobody's.
+    let started = unsafe { raw::vcpu_start(id, enter as *const () as u64, top, argument) };
     if started.is_err() {
         // SAFETY: the vCPU was not started, so this is still ours alone.
         drop(unsafe { Box::from_raw(main) });
@@ -101,20 +108,23 @@ extern "C" fn enter() -> ! {
 /// # Safety
 ///
 /// Only [`enter`] calls this, with what [`start`] gave it.
-unsafe extern "C" fn started(main: *mut Main) -> ! {
+unsafe extern "C" fn started(start: *mut Start) -> ! {
+    // SAFETY: the caller's promise.
+    let start = unsafe { Box::from_raw(start) };
     // SAFETY: nothing on this vCPU has used them yet; they may be left from when it last ran.
     unsafe {
         words::store::<{ words::THREAD }>(0);
         words::store32::<{ words::MASK_DEPTH }>(0);
         words::store32::<{ words::RESCHEDULE }>(0);
         words::store32::<{ words::SPACE }>(0);
+        words::store::<{ words::STACK }>(start.lowest);
     }
     trap::register();
+    task::vcpu_started();
     if start_info::get().features().contains(Features::EVENTS) {
         upcall::enable();
     }
-    // SAFETY: the caller's promise.
-    let main = unsafe { Box::from_raw(main) };
+    let Start { main, .. } = *start;
     main(id());
     // SAFETY: this vCPU has nothing more to do, and this frame holds nothing.
     let stopped = unsafe { raw::vcpu_stop(id()) };

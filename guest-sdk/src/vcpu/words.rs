@@ -26,6 +26,13 @@ pub(crate) const RESCHEDULE: usize = GUEST + 32;
 /// Offset of the number of the current address space, 32 bits.
 pub(crate) const SPACE: usize = GUEST + 36;
 
+/// Offset of the RSP of the kernel code that has entered a task.
+pub(crate) const KERNEL_RSP: usize = GUEST + 40;
+/// Offset of the pointer to the registers of the task that runs.
+pub(crate) const TASK: usize = GUEST + 48;
+/// Offset of the lowest address of the stack that this vCPU was started on; 0 for the first vCPU.
+pub(crate) const STACK: usize = GUEST + 56;
+
 /// Offset of the vCPU page's `upcall_mask`.
 pub(crate) const UPCALL_MASK: usize = offset_of!(VcpuPage, upcall_mask);
 /// Reads the byte at an offset of the running vCPU's page.

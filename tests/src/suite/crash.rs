@@ -15,6 +15,10 @@ pub(super) const IN_EVERY_MODE: &[InMode] = &[
         "a_stack_overflow_is_called_one",
         a_stack_overflow_is_called_one,
     ),
+    (
+        "a_threads_stack_overflow_names_the_thread",
+        a_threads_stack_overflow_names_the_thread,
+    ),
     ("text_cannot_be_written", text_cannot_be_written),
     ("constants_cannot_be_written", constants_cannot_be_written),
     ("an_unhandled_trap_is_named", an_unhandled_trap_is_named),
@@ -67,6 +71,12 @@ fn a_stack_overflow_is_called_one(mode: Mode) {
         .says("stack overflow")
         .says("paravane_guest_kernel::crash::overflow_stack")
         .says("times more)");
+}
+
+fn a_threads_stack_overflow_names_the_thread(mode: Mode) {
+    crash("crash=thread-overflow", mode)
+        .says("the stack of thread 2 \"deep\", of 64 KiB, is full")
+        .says("paravane_guest_kernel::crash::overflow_stack");
 }
 
 fn text_cannot_be_written(mode: Mode) {
