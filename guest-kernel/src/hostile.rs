@@ -7,8 +7,11 @@ use crate::provoke;
 use alloc::boxed::Box;
 use alloc::vec;
 use core::sync::atomic::{AtomicI64, Ordering};
+use paravane_sdk::abi::address_space::{MONITOR_BASE, PAGE_SIZE, SHARED_PAGES_BASE};
 use paravane_sdk::abi::calls::{CALL_NUMBERS, number};
 use paravane_sdk::abi::crash::{CRASH_PANIC, CrashReport};
+use paravane_sdk::abi::mapping::{Mapping, Range};
+use paravane_sdk::abi::start_info::RIGHT_READ;
 use paravane_sdk::abi::stats::{BATCH_MAX, BATCH_STOP_ON_ERROR, BatchEntry};
 use paravane_sdk::abi::trap::{TrapFrame as Frame, TrapHandler};
 use paravane_sdk::hypercall::invoke;
@@ -116,6 +119,46 @@ fn attempts() -> impl Iterator<Item = Attempt> {
         ..report
     });
 
+    let mapping = Mapping {
+        address: 0x6d00_0000_0000,
+        size: PAGE_SIZE,
+        rights: RIGHT_READ,
+        ..Mapping::default()
+    };
+    // The VMM's pages are behind RAM.
+    let tables = leak(Mapping {
+        gpa: ram,
+        ..mapping
+    });
+    let monitor = leak(Mapping {
+        address: MONITOR_BASE,
+        ..mapping
+    });
+    let low = leak(Mapping {
+        address: 0,
+        ..mapping
+    });
+    let wrapping = leak(Mapping {
+        gpa: 0_u64.wrapping_sub(PAGE_SIZE),
+        size: 2 * PAGE_SIZE,
+        ..mapping
+    });
+    let all_rights = leak(Mapping {
+        rights: 7,
+        ..mapping
+    });
+    let shared_pages = leak(Range {
+        start: SHARED_PAGES_BASE,
+        size: PAGE_SIZE,
+    });
+    // Repeated calls, with one element.
+    let one = |number: u16| u64::from(number) | 1 << 32;
+    let map = one(number::as_map);
+    let unmap = one(number::as_unmap);
+    let seal = one(number::as_seal);
+    let switch = u64::from(number::as_switch);
+    let destroy = u64::from(number::as_destroy);
+
     let version = u64::from(number::core_version);
     let features = u64::from(number::core_features);
     let batch = u64::from(number::core_batch);
@@ -177,6 +220,20 @@ fn attempts() -> impl Iterator<Item = Attempt> {
             crash_report,
             &[lost_message],
         ),
+        // Address spaces.
+        ("map-without-count", map & 0xffff, &[0, tables]),
+        ("map-array-past-end-of-ram", map, &[0, ram]),
+        ("map-array-unaligned", map, &[0, scratch + 4]),
+        ("map-page-tables", map, &[0, tables]),
+        ("map-over-the-monitor", map, &[0, monitor]),
+        ("map-null", map, &[0, low]),
+        ("map-wrapping", map, &[0, wrapping]),
+        ("map-writable-and-executable", map, &[0, all_rights]),
+        ("map-in-unknown-space", map, &[1023, tables]),
+        ("unmap-shared-pages", unmap, &[0, shared_pages]),
+        ("seal-shared-pages", seal, &[0, shared_pages]),
+        ("switch-to-unknown-space", switch, &[1023]),
+        ("destroy-kernels-space", destroy, &[0]),
         // Sizes.
         ("entropy-257", entropy, &[scratch, 257]),
         ("entropy-u32-max", entropy, &[scratch, 0xffff_ffff]),
