@@ -10,9 +10,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use pv_abi::CALLS;
-use pv_abi::address_space::LOWER_HALF_END;
+use pv_abi::address_space::{LOWER_HALF_END, PAGE_SIZE};
 use pv_abi::calls::{CallSpec, by_number, number};
 use pv_abi::crash::CrashReport;
+use pv_abi::mapping::Range;
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TrapFrame, TrapHandler};
 use std::fmt;
@@ -48,8 +49,16 @@ pub(super) enum Plant {
     Batch(Vec<Call>),
     Table(Vec<(u64, u64)>),
     Report(Box<CrashReport>),
-    Frame { rip: u64, rsp: u64 },
+    Frame {
+        rip: u64,
+        rsp: u64,
+        /// Starts and sizes of an array of `pv_range`, at [`RANGES`] in the site.
+        ranges: Vec<(u64, u64)>,
+    },
 }
+
+/// Where the ranges of [`Plant::Frame`] are, from the beginning of its site.
+const RANGES: u64 = SITE / 2;
 
 impl Plant {
     pub fn put(&self, world: &World, gpa: u64) {
@@ -71,14 +80,18 @@ impl Plant {
                 }
             }
             Self::Report(report) => world.put(gpa, report.as_ref()),
-            &Self::Frame { rip, rsp } => {
+            Self::Frame { rip, rsp, ranges } => {
                 let frame = TrapFrame {
-                    rip,
-                    rsp,
+                    rip: *rip,
+                    rsp: *rsp,
                     rflags: u64::MAX,
                     ..Default::default()
                 };
                 world.put(gpa, &frame);
+                for (index, &(start, size)) in (0..).zip(ranges) {
+                    let at = gpa + RANGES + index * size_of::<Range>() as u64;
+                    world.put(at, &Range { start, size });
+                }
             }
         }
     }
@@ -135,15 +148,20 @@ fn gpa() -> BoxedStrategy<u64> {
 
 /// Where there is what a call takes.
 fn site_for(call: &CallSpec) -> BoxedStrategy<u64> {
+    let mut offset = 0;
     let kind = match call.number {
         number::core_batch => 0,
         number::trap_set_table => 1,
         number::debug_crash_report => 2,
         number::trap_return => 3,
+        number::mem_populate | number::mem_release | number::mem_hint => {
+            offset = RANGES;
+            3
+        }
         _ => return (0..SITES).prop_map(|site| site * SITE).boxed(),
     };
     (0..SITES / 4)
-        .prop_map(move |four| (4 * four + kind) * SITE)
+        .prop_map(move |four| (4 * four + kind) * SITE + offset)
         .boxed()
 }
 
@@ -196,8 +214,12 @@ fn fitting(call: &CallSpec) -> impl Strategy<Value = Arguments> + use<> {
 /// A call with a valid number and arguments that are likely to suit it.
 fn likely_call() -> impl Strategy<Value = Call> {
     select(CALLS).prop_flat_map(|call| {
-        fitting(&call).prop_map(move |arguments| Call {
-            word: call.number.into(),
+        let elements = match call.repeated {
+            true => (1u64..6, 0u64..3).boxed(),
+            false => Just((0, 0)).boxed(),
+        };
+        (elements, fitting(&call)).prop_map(move |((count, start), arguments)| Call {
+            word: u64::from(call.number) | count << 32 | start << 48,
             arguments,
         })
     })
@@ -268,8 +290,22 @@ fn report() -> impl Strategy<Value = Plant> {
     )
 }
 
+/// The start and the size of a range, most often one of pages of RAM.
+fn range() -> impl Strategy<Value = (u64, u64)> {
+    let pages = RAM_SIZE / PAGE_SIZE;
+    let good = (0..pages, 1..4u64)
+        .prop_map(move |(page, count)| (page * PAGE_SIZE, count.min(pages - page) * PAGE_SIZE));
+    let any_pages =
+        (0..pages + 2, 0..600u64).prop_map(|(page, count)| (page * PAGE_SIZE, count * PAGE_SIZE));
+    prop_oneof![8 => good, 1 => any_pages, 1 => (gpa(), small())]
+}
+
 fn frame() -> impl Strategy<Value = Plant> {
-    (address(), address()).prop_map(|(rip, rsp)| Plant::Frame { rip, rsp })
+    (address(), address(), vec(range(), 6)).prop_map(|(rip, rsp, ranges)| Plant::Frame {
+        rip,
+        rsp,
+        ranges,
+    })
 }
 
 pub(super) fn memory() -> impl Strategy<Value = Memory> {
