@@ -9,12 +9,13 @@ use proptest::array::uniform6;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use pv_abi::address_space::LOWER_HALF_END;
+use pv_abi::CALLS;
+use pv_abi::address_space::{LOWER_HALF_END, PAGE_SIZE};
 use pv_abi::calls::{CallSpec, by_number, number};
 use pv_abi::crash::CrashReport;
+use pv_abi::mapping::Range;
 use pv_abi::stats::BatchEntry;
 use pv_abi::trap::{TrapFrame, TrapHandler};
-use pv_abi::{CALLS, Group};
 use std::fmt;
 use std::mem::size_of;
 use std::sync::LazyLock;
@@ -48,8 +49,16 @@ pub(super) enum Plant {
     Batch(Vec<Call>),
     Table(Vec<(u64, u64)>),
     Report(Box<CrashReport>),
-    Frame { rip: u64, rsp: u64 },
+    Frame {
+        rip: u64,
+        rsp: u64,
+        /// Starts and sizes of an array of `pv_range`, at [`RANGES`] in the site.
+        ranges: Vec<(u64, u64)>,
+    },
 }
+
+/// Where the ranges of [`Plant::Frame`] are, from the beginning of its site.
+const RANGES: u64 = SITE / 2;
 
 impl Plant {
     pub fn put(&self, world: &World, gpa: u64) {
@@ -71,14 +80,18 @@ impl Plant {
                 }
             }
             Self::Report(report) => world.put(gpa, report.as_ref()),
-            &Self::Frame { rip, rsp } => {
+            Self::Frame { rip, rsp, ranges } => {
                 let frame = TrapFrame {
-                    rip,
-                    rsp,
+                    rip: *rip,
+                    rsp: *rsp,
                     rflags: u64::MAX,
                     ..Default::default()
                 };
                 world.put(gpa, &frame);
+                for (index, &(start, size)) in (0..).zip(ranges) {
+                    let at = gpa + RANGES + index * size_of::<Range>() as u64;
+                    world.put(at, &Range { start, size });
+                }
             }
         }
     }
@@ -135,15 +148,20 @@ fn gpa() -> BoxedStrategy<u64> {
 
 /// Where there is what a call takes.
 fn site_for(call: &CallSpec) -> BoxedStrategy<u64> {
+    let mut offset = 0;
     let kind = match call.number {
         number::core_batch => 0,
         number::trap_set_table => 1,
         number::debug_crash_report => 2,
         number::trap_return => 3,
+        number::mem_populate | number::mem_release | number::mem_hint => {
+            offset = RANGES;
+            3
+        }
         _ => return (0..SITES).prop_map(|site| site * SITE).boxed(),
     };
     (0..SITES / 4)
-        .prop_map(move |four| (4 * four + kind) * SITE)
+        .prop_map(move |four| (4 * four + kind) * SITE + offset)
         .boxed()
 }
 
@@ -193,39 +211,15 @@ fn fitting(call: &CallSpec) -> impl Strategy<Value = Arguments> + use<> {
     registers.prop_map(|registers| registers.try_into().unwrap())
 }
 
-/// The calls that the model knows. Those of address spaces and grants have models of their own,
-/// and those that wait or move vCPUs do so among threads.
-fn foreseen() -> Vec<CallSpec> {
-    CALLS.iter().copied().filter(is_foreseen).collect()
-}
-
-fn is_foreseen(call: &CallSpec) -> bool {
-    let unforeseen = [
-        number::trap_set_upcall,
-        number::trap_set_debug,
-        number::sched_yield_to,
-        number::sched_block,
-        number::sched_poll,
-        number::sched_kick,
-        number::sched_spin,
-    ];
-    !matches!(call.group, Group::As | Group::Vcpu | Group::Mem)
-        && !unforeseen.contains(&call.number)
-}
-
-/// A word that names no call that the model does not know.
-fn foreseen_word(word: u64) -> u64 {
-    match by_number(word as u16) {
-        Some(call) if !is_foreseen(call) => word & !0xffff | u64::from(number::core_noop),
-        _ => word,
-    }
-}
-
 /// A call with a valid number and arguments that are likely to suit it.
 fn likely_call() -> impl Strategy<Value = Call> {
-    select(foreseen()).prop_flat_map(|call| {
-        fitting(&call).prop_map(move |arguments| Call {
-            word: call.number.into(),
+    select(CALLS).prop_flat_map(|call| {
+        let elements = match call.repeated {
+            true => (1u64..6, 0u64..3).boxed(),
+            false => Just((0, 0)).boxed(),
+        };
+        (elements, fitting(&call)).prop_map(move |((count, start), arguments)| Call {
+            word: u64::from(call.number) | count << 32 | start << 48,
             arguments,
         })
     })
@@ -239,14 +233,14 @@ fn unlikely_call() -> impl Strategy<Value = Call> {
             .filter(|bit| bit & RESERVED_BITS != 0)
             .collect::<Vec<u64>>(),
     );
-    let number = select(foreseen()).prop_map(|call| u64::from(call.number));
+    let number = select(CALLS).prop_map(|call| u64::from(call.number));
     let word = prop_oneof![
         4 => number.clone(),
-        1 => any::<u16>().prop_map(|number| foreseen_word(number.into())),
+        1 => any::<u16>().prop_map(u64::from),
         1 => (number.clone(), reserved).prop_map(|(number, bit)| number | bit),
         1 => (number, 0u64..4096, 0u64..4096)
             .prop_map(|(number, count, start)| number | count << 32 | start << 48),
-        1 => any::<u64>().prop_map(foreseen_word),
+        1 => any::<u64>(),
     ];
     let register = prop_oneof![gpa(), small(), address(), any::<u64>()];
     (word, uniform6(register)).prop_map(|(word, arguments)| Call { word, arguments })
@@ -296,8 +290,22 @@ fn report() -> impl Strategy<Value = Plant> {
     )
 }
 
+/// The start and the size of a range, most often one of pages of RAM.
+fn range() -> impl Strategy<Value = (u64, u64)> {
+    let pages = RAM_SIZE / PAGE_SIZE;
+    let good = (0..pages, 1..4u64)
+        .prop_map(move |(page, count)| (page * PAGE_SIZE, count.min(pages - page) * PAGE_SIZE));
+    let any_pages =
+        (0..pages + 2, 0..600u64).prop_map(|(page, count)| (page * PAGE_SIZE, count * PAGE_SIZE));
+    prop_oneof![8 => good, 1 => any_pages, 1 => (gpa(), small())]
+}
+
 fn frame() -> impl Strategy<Value = Plant> {
-    (address(), address()).prop_map(|(rip, rsp)| Plant::Frame { rip, rsp })
+    (address(), address(), vec(range(), 6)).prop_map(|(rip, rsp, ranges)| Plant::Frame {
+        rip,
+        rsp,
+        ranges,
+    })
 }
 
 pub(super) fn memory() -> impl Strategy<Value = Memory> {

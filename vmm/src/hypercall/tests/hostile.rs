@@ -41,7 +41,7 @@ impl Watched {
         let rax = self.world.dispatch(call.word, &call.arguments);
         let after = self.world.ram();
         self.check_safety(call, rax);
-        let expected = self.model.dispatch(call.word, &call.arguments);
+        let expected = self.model.dispatch(call.word, &call.arguments, rax);
         self.model.adopt_random_bytes(&after);
         if self.model.unforeseeable {
             return false;

@@ -10,10 +10,12 @@ use crate::event::reference::Reference;
 use crate::hypercall::{Action, Arguments, GuestReport};
 use crate::monitor::data::{BOUNCE_FRAMES, BOUNCE_SYSCALL};
 use crate::vm::FEATURES;
-use pv_abi::address_space::LOWER_HALF_END;
+use pv_abi::address_space::{LOWER_HALF_END, PAGE_SIZE};
 use pv_abi::calls::{CallSpec, by_number, number};
 use pv_abi::crash::{CRASH_PANIC, CRASH_TRAP, CrashReport};
 use pv_abi::event::TIMER_PERIOD_MIN;
+use pv_abi::grant::{Attachment, GRANTS, Offer};
+use pv_abi::mapping::{LARGE_PAGE_SIZE, Range};
 use pv_abi::stats::{BATCH_MAX, BATCH_STOP_ON_ERROR, BatchEntry, Stats};
 use pv_abi::time::Wallclock;
 use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
@@ -46,6 +48,8 @@ pub(super) struct Model {
     pub unforeseeable: bool,
     // The addresses of random bytes that this call has written.
     random: BTreeSet<u64>,
+    // What this call has said to be of no use: starts and sizes.
+    hinted: Vec<(u64, u64)>,
 }
 
 impl Model {
@@ -64,17 +68,25 @@ impl Model {
             ports: fresh_ports(),
             unforeseeable: false,
             random: BTreeSet::new(),
+            hinted: Vec::new(),
         }
     }
 
-    pub fn dispatch(&mut self, word: u64, arguments: &Arguments) -> i64 {
+    /// Carries out a call to which the VMM has answered `answered`: a repeated call may end early,
+    /// when its time is over, and no model foresees that.
+    pub fn dispatch(&mut self, word: u64, arguments: &Arguments, answered: i64) -> i64 {
         self.action = None;
         let call = find(word);
         match call {
             Ok(call) => *self.made.entry(call.name).or_default() += 1,
             Err(_) => self.unknown += 1,
         }
-        let result = call.and_then(|call| self.run(call, arguments));
+        let result = call.and_then(|call| match Elements::of(word) {
+            _ if !call.repeated => self.run(call, arguments),
+            Some(elements) => self.repeat(call, elements, arguments[0], answered),
+            // Without a count there is nothing to do.
+            None => Err(EINVAL),
+        });
         // A call is counted when it is done: core_stats does not count itself.
         self.stats.hypercalls += 1;
         self.stats.exits += 1;
@@ -86,6 +98,14 @@ impl Model {
     pub fn adopt_random_bytes(&mut self, ram: &[u8]) {
         for address in std::mem::take(&mut self.random) {
             self.ram[address as usize] = ram[address as usize];
+        }
+        for (start, size) in std::mem::take(&mut self.hinted) {
+            let range = start as usize..(start + size) as usize;
+            for (byte, &found) in self.ram[range.clone()].iter_mut().zip(&ram[range]) {
+                // What it held, or zero.
+                assert!(found == *byte || found == 0);
+                *byte = found;
+            }
         }
     }
 
@@ -152,8 +172,61 @@ impl Model {
                 self.random.extend(a..a + size_of::<Wallclock>() as u64);
                 Ok(0)
             }
+            number::mem_share => {
+                self.check_pages(b, c)?;
+                // To read, or to read and write; but there is no other guest.
+                Err(if d == 1 || d == 3 { ENOENT } else { EINVAL })
+            }
+            number::mem_unshare | number::mem_detach => Err(ENOENT),
+            number::mem_attach => {
+                self.check_structs::<Attachment>(c, 1)?;
+                Err(ENOENT)
+            }
+            number::mem_offers if b > GRANTS as u64 => Err(E2BIG),
+            number::mem_offers => self.check_structs::<Offer>(a, b).map(|()| 0),
             _ => panic!("write down here what {} does", call.name),
         }
+    }
+
+    /// A repeated call of the mem group, whose array is at `gpa`.
+    fn repeat(
+        &mut self,
+        call: &CallSpec,
+        elements: Elements,
+        gpa: u64,
+        answered: i64,
+    ) -> Result<u32, Errno> {
+        self.check_structs::<Range>(gpa, elements.count)?;
+        self.range(call, gpa, elements.start)?;
+        // That many it has done, for whatever reason not more.
+        let done = (answered.max(0) as u64).clamp(elements.start + 1, elements.count);
+        for index in elements.start + 1..done {
+            self.range(call, gpa, index)?;
+        }
+        Ok(done as u32)
+    }
+
+    fn range(&mut self, call: &CallSpec, array: u64, index: u64) -> Result<(), Errno> {
+        let Range { start, size } = self.get_struct(array + index * size_of::<Range>() as u64)?;
+        self.check_pages(start, size)?;
+        match call.number {
+            number::mem_populate => {}
+            number::mem_release => self.put(start, &vec![0; size as usize])?,
+            // What it holds or zeros.
+            number::mem_hint => self.hinted.push((start, size)),
+            _ => panic!("write down here what {} does", call.name),
+        }
+        Ok(())
+    }
+
+    fn check_pages(&self, gpa: u64, size: u64) -> Result<(), Errno> {
+        if !(gpa | size).is_multiple_of(PAGE_SIZE) || size == 0 {
+            return Err(EINVAL);
+        }
+        if size > LARGE_PAGE_SIZE {
+            return Err(E2BIG);
+        }
+        self.check(gpa, size)
     }
 
     /// A call of the event group; its arguments have 32 bits each.
@@ -206,6 +279,7 @@ impl Model {
             let gpa = entries + index * size_of::<BatchEntry>() as u64;
             let entry: BatchEntry = self.get_struct(gpa)?;
             let result = match find(entry.word) {
+                Ok(_) if Elements::of(entry.word).is_some() => Err(EINVAL),
                 Ok(call) if !call.batchable => Err(EPERM),
                 Ok(call) => self.run(call, &entry.arguments),
                 Err(errno) => Err(errno),
@@ -306,6 +380,8 @@ impl Model {
     fn get(&mut self, gpa: u64, size: u64) -> Result<Vec<u8>, Errno> {
         self.check(gpa, size)?;
         self.unforeseeable |= self.random.range(gpa..gpa + size).next().is_some();
+        let hinted = &mut self.hinted.iter();
+        self.unforeseeable |= hinted.any(|(start, all)| *start < gpa + size && gpa < start + all);
         Ok(self.ram[gpa as usize..(gpa + size) as usize].to_vec())
     }
 
@@ -350,11 +426,27 @@ fn find(word: u64) -> Result<&'static CallSpec, Errno> {
         return Err(EINVAL);
     }
     let call = by_number(word as u16).ok_or(ENOSYS)?;
-    // No call is repeated yet, so there is nothing to count.
-    if word >> 32 != 0 {
+    // A range of elements belongs to a repeated call, which may be made without one in vain.
+    let has_elements = word >> 32 != 0;
+    if has_elements && (!call.repeated || Elements::of(word).is_none()) {
         return Err(EINVAL);
     }
     Ok(call)
+}
+
+/// The elements that a repeated call is to do.
+#[derive(Clone, Copy)]
+struct Elements {
+    start: u64,
+    count: u64,
+}
+
+impl Elements {
+    /// Those that a call word names; `None` for an empty range.
+    fn of(word: u64) -> Option<Self> {
+        let (start, count) = (word >> 48 & 0xfff, word >> 32 & 0xfff);
+        (start < count).then_some(Self { start, count })
+    }
 }
 
 fn lower_half(address: u64) -> Result<u64, Errno> {
