@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn what_is_closed_is_raised_no_more() {
         let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
+        model.preemption_bound.get_or_insert(3);
         model.check(|| {
             let port = Arc::new(Port(Word(Modelled::new(0))));
             let pending = Arc::new(Modelled::new(0));

@@ -7,6 +7,8 @@ use std::cmp::Reverse;
 pub struct Armed {
     /// When it is due, in nanoseconds of the clock.
     pub deadline: u64,
+    /// From when on it is late: its deadline, or the time when it was set if that is later.
+    pub late_from: u64,
     /// How often from then on, in nanoseconds; 0 for once.
     pub period: u64,
     /// Its port.
@@ -56,7 +58,11 @@ impl Queue {
             let deadline = armed.deadline.saturating_add(later);
             // At the end of time there is no next one.
             if deadline > now {
-                self.insert(Armed { deadline, ..armed });
+                self.insert(Armed {
+                    deadline,
+                    late_from: deadline,
+                    ..armed
+                });
             }
         }
         Some(armed)
@@ -71,6 +77,7 @@ mod tests {
     fn armed(deadline: u64, period: u64, port: u32) -> Armed {
         Armed {
             deadline,
+            late_from: deadline,
             period,
             port,
         }

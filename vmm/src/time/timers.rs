@@ -168,12 +168,14 @@ impl Timers {
         let (vcpu, mut own) = self.of_port(events, port)?;
         let before = own.queue.next_deadline();
         own.queue.remove(port);
+        let now = self.clock.now();
         own.queue.insert(Armed {
             deadline,
+            late_from: deadline.max(now),
             period,
             port,
         });
-        let news = if deadline <= self.clock.now() {
+        let news = if deadline <= now {
             own.raise_due(&self.clock, events)
         } else {
             News::default()
@@ -230,7 +232,8 @@ impl Timers {
         self.vcpu(vcpu).queue.next_deadline()
     }
 
-    /// By how much ports were raised after their deadlines, in nanoseconds.
+    /// By how much ports were raised after their deadlines, in nanoseconds; where a deadline had
+    /// passed already when it was set, after that.
     pub fn lateness(&self) -> Histogram {
         let mut all = Histogram::default();
         for vcpu in &self.vcpus {
@@ -256,7 +259,7 @@ impl VcpuTimers {
         while let Some(due) = self.queue.take_due(now) {
             news = news.and(events.raise_timer(due.port));
             self.lateness
-                .record(clock.now().saturating_sub(due.deadline));
+                .record(clock.now().saturating_sub(due.late_from));
         }
         news
     }

@@ -1,6 +1,7 @@
 //! The guests that one program runs together.
 
 use super::conclusion::{Conclusion, Kind};
+use super::gate::{Gate, Opener};
 use super::session::{Event, OutputSource, Plan, Session};
 use super::supervisor::StopCause;
 use super::{GuestRequest, Run};
@@ -40,11 +41,13 @@ pub struct Outcome {
 pub struct Group {
     members: Vec<Member>,
     input: Arc<InputBuffer>,
+    // Until the guests may run.
+    opener: Option<Opener>,
 }
 
 impl Group {
-    /// Starts a thread for each guest, which builds its VM and runs it; `on_built` is called
-    /// when the first one's is built.
+    /// Starts a thread for each guest, which builds its VM and, when [`Group::may_run`] was called,
+    /// runs it; `on_built` is called when the first one is about to run.
     ///
     /// What is wrong with what was asked for is found before anything is started, as far as it
     /// can be.
@@ -66,9 +69,11 @@ impl Group {
             [_] => None,
             _ => Some(Arc::new(SharedOutput::new(stdout()?))),
         };
+        let gate = Gate::default();
         let mut group = Self {
             members: Vec::with_capacity(guests.len()),
             input: Arc::default(),
+            opener: Some(gate.opener()),
         };
         let mut on_built = Some(on_built);
         for ((number, guest), (image, initrd)) in (0..).zip(guests).zip(loaded) {
@@ -90,7 +95,9 @@ impl Group {
                 stages: stages.clone(),
             };
             let on_built = on_built.take();
-            let session = Session::start(plan, events.clone(), || {
+            let gate = gate.clone();
+            let session = Session::start(plan, events.clone(), move || {
+                gate.pass();
                 if let Some(on_built) = on_built {
                     on_built();
                 }
@@ -108,6 +115,11 @@ impl Group {
             });
         }
         Ok(group)
+    }
+
+    /// Signals are handled: from now on the guests run.
+    pub fn may_run(&mut self) {
+        self.opener = None;
     }
 
     /// Number of guests.
@@ -195,6 +207,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        // One that waits for it could not be stopped.
+        self.may_run();
         // Whoever drops it early has a failure to report already.
         let _ = self.stop();
     }

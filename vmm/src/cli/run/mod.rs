@@ -5,6 +5,7 @@
 
 pub mod conclusion;
 mod crash;
+mod gate;
 pub mod group;
 mod guest;
 mod initrd;

@@ -136,6 +136,7 @@ async fn wait(
             .deadline
             .map(|deadline| Box::pin(sleep_until(deadline.into()))),
     };
+    group.may_run();
     let mut watch = Watch {
         group,
         events,
