@@ -261,6 +261,7 @@ fn task_trapped(frame: &mut TrapFrame, _: &mut VectorState) -> ! {
 
 /// The task: a system call, where it can fetch it.
 #[unsafe(naked)]
+#[unsafe(export_name = "paravane_deliberate_task")]
 unsafe extern "C" fn task() -> ! {
     naked_asm!("add rax, rcx", "add rax, r11", "syscall", "ud2")
 }

@@ -114,7 +114,7 @@ impl TaskMemory {
     ///
     /// [`MemoryError::BadRange`].
     pub fn reserve(&mut self, range: Range<u64>, rights: Rights) -> Result<(), MemoryError> {
-        let aligned = range.start % PAGE_SIZE == 0 && range.end % PAGE_SIZE == 0;
+        let aligned = range.start.is_multiple_of(PAGE_SIZE) && range.end.is_multiple_of(PAGE_SIZE);
         let inside = TASK_AREA.start <= range.start && range.end <= TASK_AREA.end;
         if !aligned || !inside || range.is_empty() || self.overlaps(&range) {
             return Err(MemoryError::BadRange);
