@@ -57,7 +57,6 @@ impl State {
     /// No vCPU is in the address space, and none gets there, so no translation need be forgotten
     /// before its tables are used again.
     pub(super) fn tear_down(&mut self, space: &Space, mut tables: u32) -> Result<bool, Errno> {
-        self.frames();
         for slot in TASK_SLOTS {
             let Some(pointers) = self.below(space.root, slot)? else {
                 continue;

@@ -62,6 +62,7 @@ impl AddressSpaces {
         action: impl FnOnce(&mut State) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
         let mut state = lock(&self.state);
+        state.frames();
         let result = action(&mut state);
         state.shoot_pending()?;
         result

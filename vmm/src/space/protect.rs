@@ -23,7 +23,6 @@ impl State {
         if pieces.any(|piece| !piece.entry.is_present()) {
             return Err(Errno::ENOENT);
         }
-        self.frames();
         let memory = Arc::clone(&self.memory);
         let changed = || changed(&memory, root, &range, access);
         let mut splits = 0;

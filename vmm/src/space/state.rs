@@ -159,7 +159,7 @@ impl State {
     }
 
     /// The counts of mapped pages. What was mapped when the guest was loaded is counted when
-    /// they are asked for first, which most guests never do.
+    /// they are asked for first, which is before the first change; most guests make none.
     pub(super) fn frames(&mut self) -> &mut Frames {
         if self.frames.is_none() {
             self.frames = Some(self.count_first_mappings());

@@ -198,6 +198,13 @@ fn what_the_image_has_mapped_counts_too() {
 }
 
 #[test]
+fn what_was_mapped_first_is_counted_before_it_is_unmapped() {
+    let rig = Rig::new(Privilege::Ring3);
+    rig.unmap(0, TEXT.0, TEXT.2).unwrap();
+    rig.map(0, TEXT.0, TEXT.1, TEXT.2, WRITE).unwrap();
+}
+
+#[test]
 fn a_page_that_is_mapped_twice_in_a_range_changes_in_both_places() {
     let rig = Rig::new(Privilege::Ring3);
     let space = rig.spaces.create().unwrap();
