@@ -11,10 +11,14 @@
 //! only; libraries, build scripts and host programs of the same build are untouched.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 /// Layout of the image, for every linker.
 const LINKER_SCRIPT: &str = include_str!("guest.ld");
+
+/// Layout of a program for a task.
+const TASK_SCRIPT: &str = include_str!("task.ld");
 
 /// The variable by which `paravane-guest-test` asks for an image with tests.
 const TEST_VARIABLE: &str = "PARAVANE_GUEST_TEST";
@@ -28,7 +32,7 @@ const TEST_VARIABLE: &str = "PARAVANE_GUEST_TEST";
 /// written.
 pub fn configure() {
     let target = variable("TARGET");
-    let script = write_script(Path::new(&variable("OUT_DIR")));
+    let script = write_script("paravane-guest.ld", LINKER_SCRIPT);
     let linker = env::var_os("RUSTC_LINKER").map(PathBuf::from);
     for argument in link_arguments(&target, linker.as_deref(), &script) {
         println!("cargo:rustc-link-arg-bins={argument}");
@@ -55,16 +59,54 @@ fn variable(name: &str) -> String {
     })
 }
 
-/// Writes the linker script where only this package's build looks.
-fn write_script(directory: &Path) -> PathBuf {
-    let path = directory.join("paravane-guest.ld");
-    if let Err(error) = fs::write(&path, LINKER_SCRIPT) {
-        panic!(
-            "cannot write the guest's linker script {}: {error}",
-            path.display()
-        );
+/// Writes a linker script where only this package's build looks.
+fn write_script(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(&variable("OUT_DIR")).join(name);
+    if let Err(error) = fs::write(&path, text) {
+        panic!("cannot write the linker script {}: {error}", path.display());
     }
     path
+}
+
+/// Compiles a Rust source file to a program for a task (`paravane_sdk::task::elf`), without
+/// dependencies but `core`. The guest has it built in by
+/// `include_bytes!(env!("TASK_PROGRAM_<NAME>"))`, with the file's name in capitals.
+///
+/// # Panics
+///
+/// As [`configure`], and when the file cannot be compiled.
+pub fn task_program(source: &str) {
+    let source = Path::new(source);
+    let Some(name) = source.file_stem().and_then(|name| name.to_str()) else {
+        panic!("{} is no source file", source.display());
+    };
+    let program = Path::new(&variable("OUT_DIR")).join(format!("{name}.task"));
+    let target = variable("TARGET");
+    let script = write_script("paravane-task.ld", TASK_SCRIPT);
+    let linker = env::var_os("RUSTC_LINKER").map(PathBuf::from);
+    let mut command = Command::new(variable("RUSTC"));
+    command
+        .arg(source)
+        .args(["--edition=2024", "--crate-type=bin", "--target", &target])
+        // What has an address of its own in the task area is found by RIP.
+        .args(["-Crelocation-model=pic", "-Cpanic=abort", "-Copt-level=s"])
+        .args(["-Ccodegen-units=1", "-Cstrip=symbols", "-o"])
+        .arg(&program);
+    if let Some(linker) = &linker {
+        command.arg("-Clinker").arg(linker);
+    }
+    for argument in link_arguments(&target, linker.as_deref(), &script) {
+        command.arg(format!("-Clink-arg={argument}"));
+    }
+    match command.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!("{} cannot be compiled: {status}", source.display()),
+        Err(error) => panic!("cannot run the compiler: {error}"),
+    }
+    let variable = format!("TASK_PROGRAM_{}", name.to_uppercase().replace('-', "_"));
+    println!("cargo:rustc-env={variable}={}", program.display());
+    let directory = source.parent().unwrap_or(Path::new("."));
+    println!("cargo:rerun-if-changed={}", directory.display());
 }
 
 /// The linker arguments for a target.
