@@ -1,7 +1,7 @@
 //! What a hostile guest puts into its registers and its memory: often nearly right, so that it
 //! gets far, and sometimes anything.
 
-use super::model::RESERVED_BITS;
+use super::model::{RESERVED_BITS, is_modelled};
 use super::world::{RAM_SIZE, World, modes};
 use crate::carrier::Mode;
 use crate::hypercall::Arguments;
@@ -154,7 +154,11 @@ fn site_for(call: &CallSpec) -> BoxedStrategy<u64> {
         number::trap_set_table => 1,
         number::debug_crash_report => 2,
         number::trap_return => 3,
-        number::mem_populate | number::mem_release | number::mem_hint => {
+        number::mem_populate
+        | number::mem_release
+        | number::mem_hint
+        | number::as_unmap
+        | number::as_seal => {
             offset = RANGES;
             3
         }
@@ -211,9 +215,9 @@ fn fitting(call: &CallSpec) -> impl Strategy<Value = Arguments> + use<> {
     registers.prop_map(|registers| registers.try_into().unwrap())
 }
 
-/// A call with a valid number and arguments that are likely to suit it.
-fn likely_call() -> impl Strategy<Value = Call> {
-    select(CALLS).prop_flat_map(|call| {
+/// A call of `calls` with arguments that are likely to suit it.
+fn likely_call(calls: Vec<CallSpec>) -> impl Strategy<Value = Call> {
+    select(calls).prop_flat_map(|call| {
         let elements = match call.repeated {
             true => (1u64..6, 0u64..3).boxed(),
             false => Just((0, 0)).boxed(),
@@ -226,28 +230,45 @@ fn likely_call() -> impl Strategy<Value = Call> {
 }
 
 /// Any register contents, with a bias to what makes a call.
-fn unlikely_call() -> impl Strategy<Value = Call> {
+fn unlikely_call(calls: Vec<CallSpec>) -> impl Strategy<Value = Call> {
     let reserved = select(
         (0..64)
             .map(|bit| 1 << bit)
             .filter(|bit| bit & RESERVED_BITS != 0)
             .collect::<Vec<u64>>(),
     );
-    let number = select(CALLS).prop_map(|call| u64::from(call.number));
+    let numbers: Vec<_> = calls.iter().map(|call| u64::from(call.number)).collect();
+    let known = numbers.clone();
+    let number = select(numbers);
     let word = prop_oneof![
         4 => number.clone(),
-        1 => any::<u16>().prop_map(u64::from),
+        1 => any::<u16>()
+            .prop_map(u64::from)
+            .prop_filter("another call", move |&number| {
+                known.contains(&number) || by_number(number as u16).is_none()
+            }),
         1 => (number.clone(), reserved).prop_map(|(number, bit)| number | bit),
         1 => (number, 0u64..4096, 0u64..4096)
             .prop_map(|(number, count, start)| number | count << 32 | start << 48),
-        1 => any::<u64>(),
+        1 => any::<u64>().prop_map(|word| word | 1 << 31),
     ];
     let register = prop_oneof![gpa(), small(), address(), any::<u64>()];
     (word, uniform6(register)).prop_map(|(word, arguments)| Call { word, arguments })
 }
 
+fn some_call(among: impl Fn(&CallSpec) -> bool) -> impl Strategy<Value = Call> {
+    let calls: Vec<_> = CALLS.iter().filter(|call| among(call)).copied().collect();
+    prop_oneof![4 => likely_call(calls.clone()), 1 => unlikely_call(calls)]
+}
+
+/// A call of which the model knows what it does, or none.
 pub(super) fn call() -> impl Strategy<Value = Call> {
-    prop_oneof![4 => likely_call(), 1 => unlikely_call()]
+    some_call(is_modelled)
+}
+
+/// Any call.
+pub(super) fn any_call() -> impl Strategy<Value = Call> {
+    some_call(|_| true)
 }
 
 /// A batch call whose array is the one at `site`.

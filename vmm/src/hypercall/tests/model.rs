@@ -10,7 +10,7 @@ use crate::event::reference::Reference;
 use crate::hypercall::{Action, Arguments, GuestReport};
 use crate::monitor::data::{BOUNCE_FRAMES, BOUNCE_SYSCALL};
 use crate::vm::FEATURES;
-use pv_abi::address_space::{LOWER_HALF_END, PAGE_SIZE};
+use pv_abi::address_space::{LOWER_HALF_END, MONITOR_BASE, PAGE_SIZE};
 use pv_abi::calls::{CallSpec, by_number, number};
 use pv_abi::crash::{CRASH_PANIC, CRASH_TRAP, CrashReport};
 use pv_abi::event::TIMER_PERIOD_MIN;
@@ -18,7 +18,7 @@ use pv_abi::grant::{Attachment, GRANTS, Offer};
 use pv_abi::mapping::{LARGE_PAGE_SIZE, Range};
 use pv_abi::stats::{BATCH_MAX, BATCH_STOP_ON_ERROR, BatchEntry, Stats};
 use pv_abi::time::Wallclock;
-use pv_abi::trap::{TRAP_VECTORS, TrapFrame, TrapHandler};
+use pv_abi::trap::{DebugRegisters, TRAP_VECTORS, TrapFrame, TrapHandler};
 use pv_abi::{Errno, Errno::*};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem::{offset_of, size_of};
@@ -29,6 +29,30 @@ pub(super) const RESERVED_BITS: u64 = 0xf000_f000_ffff_0000;
 
 /// The most bytes that a call moves to or from the console.
 const CONSOLE_MAX: usize = 4096;
+
+/// Whether the model knows what `call` does. It does not know address spaces, which have a model
+/// of their own (`space/tests/model.rs`), nor other vCPUs, nor what the calling one waits for.
+pub(super) fn is_modelled(call: &CallSpec) -> bool {
+    !matches!(
+        call.number,
+        number::as_create
+            | number::as_destroy
+            | number::as_switch
+            | number::as_map
+            | number::as_unmap
+            | number::as_protect
+            | number::as_seal
+            | number::as_query
+            | number::trap_set_upcall
+            | number::sched_block
+            | number::sched_poll
+            | number::sched_kick
+            | number::vcpu_start
+            | number::vcpu_stop
+            | number::vcpu_state
+            | number::vcpu_set_affinity_hint
+    )
+}
 
 pub(super) struct Model {
     pub ram: Vec<u8>,
@@ -123,13 +147,31 @@ impl Model {
             number::core_entropy => self.entropy(a, b),
             number::core_stats if b < 32 => Err(EINVAL),
             number::core_stats => self.put_struct(a, &self.stats.clone()).map(|()| 32),
-            number::core_noop | number::sched_yield | number::debug_trace_mark => Ok(0),
+            number::core_noop
+            | number::sched_yield
+            | number::sched_spin
+            | number::debug_trace_mark => Ok(0),
+            number::sched_yield_to if a < VCPUS.into() => Ok(0),
+            number::sched_yield_to => Err(EINVAL),
             number::trap_set_table => self.set_table(a, b),
             number::trap_set_syscall => {
                 self.handlers[BOUNCE_SYSCALL] = lower_half(a)?;
                 Ok(0)
             }
             number::trap_set_tls => self.act(Action::SetTls(lower_half(a)?)),
+            number::trap_set_debug => {
+                let registers: DebugRegisters = self.get_struct(a)?;
+                let DebugRegisters {
+                    address, control, ..
+                } = registers;
+                // L0 to L3, LE, R/W and LEN: nothing that is reserved, nor GD.
+                let reserved = !0xffff_0455 & control;
+                let below = |&address: &u64| address < MONITOR_BASE - 8;
+                if reserved != 0 || registers.reserved != [0; 3] || !address.iter().all(below) {
+                    return Err(EINVAL);
+                }
+                self.act(Action::SetDebug(registers))
+            }
             number::trap_return => {
                 let frame: TrapFrame = self.get_struct(a)?;
                 lower_half(frame.rip)?;

@@ -13,7 +13,7 @@ use crate::grant::{Domains, GrantedRange, Seat};
 use crate::hypercall::page::HypercallPage;
 use crate::hypercall::stats::CallStats;
 use crate::hypercall::{Action, Arguments, CallContext, Services, ServicesConfig, dispatch};
-use crate::layout::{MONITOR_DATA, MONITOR_IDT, monitor_window};
+use crate::layout::{MONITOR_DATA, MONITOR_IDT, MONITOR_STRIDE, monitor_window};
 use crate::memory::balloon::while_the_host_has_no_memory;
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
@@ -255,6 +255,25 @@ pub(super) struct Snapshot {
     action: String,
     slots: String,
     offers: String,
+}
+
+impl Snapshot {
+    /// The names of what is not the same in both.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("ports", self.ports == other.ports),
+            ("RAM", self.ram == other.ram),
+            ("private pages", self.private == other.private),
+            ("output", self.output == other.output),
+            ("report", self.report == other.report),
+            ("action", self.action == other.action),
+            ("slots", self.slots == other.slots),
+            ("offers", self.offers == other.offers),
+        ]
+        .into_iter()
+        .filter_map(|(name, same)| (!same).then_some(name))
+        .collect()
+    }
 }
 
 pub(super) struct World {
@@ -629,6 +648,16 @@ impl World {
             }
         }
         private
+    }
+
+    /// Which pages the window of a vCPU's monitor shows.
+    pub fn monitor_pages(&self, vcpu: u32) -> Vec<u64> {
+        (0..MONITOR_STRIDE / PAGE_SIZE)
+            .filter_map(|page| {
+                let address = monitor_window(vcpu) + page * PAGE_SIZE;
+                translate(&self.private, self.root, address)
+            })
+            .collect()
     }
 
     /// The words of the ports, which [`Self::private_but_handlers`] leaves out.
