@@ -696,9 +696,21 @@ impl World {
             output: self.output(),
             report: self.report(),
             action: format!("{:?}", self.action),
-            slots: format!("{:?}", self.slots.attached()),
+            slots: self.attached(),
             offers: format!("{:?}", self.offers()),
         }
+    }
+
+    /// What is attached, with the peer's addresses in its RAM.
+    fn attached(&self) -> String {
+        let mut slots = self.slots.attached();
+        if let Some(peer) = self.others.first() {
+            let start = peer.services.ram.host_address();
+            for (_, address, ..) in slots.values_mut() {
+                *address = address.wrapping_sub(start);
+            }
+        }
+        format!("{slots:?}")
     }
 
     /// What other guests offer this one, and what this one offers its peer.
