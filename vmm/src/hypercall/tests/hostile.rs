@@ -1,6 +1,8 @@
 //! Hostile guests: random calls on random memory, each watched from all sides.
 
-use super::generate::{Call, Memory, any_call, batch_call, call, memory, memory_with_a_long_batch, mode};
+use super::generate::{
+    Call, Memory, any_call, batch_call, call, memory, memory_with_a_long_batch, mode,
+};
 use super::model::Model;
 use super::world::{RAM_SIZE, VCPUS, World, answer};
 use crate::carrier::Mode;
