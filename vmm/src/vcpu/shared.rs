@@ -35,7 +35,7 @@ pub struct Vcpus {
     /// The vCPUs that are in `sched_poll`, one bit each.
     polling: AtomicU64,
     stopping: AtomicBool,
-    /// Only one vCPU is being stopped at a time, so that none waits for one that waits for it.
+    /// Held while a vCPU asks another one to stop, so that none asks one that waits for it.
     stop: Mutex<()>,
     /// Notified when a vCPU has stopped.
     stopped: Condvar,
@@ -212,14 +212,18 @@ impl Vcpus {
 
     fn begin_to_stop(&self, own: &VcpuShared) -> Result<MutexGuard<'_, ()>, CannotStop> {
         loop {
-            match self.stop.try_lock() {
-                Ok(guard) => return Ok(guard),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                // Whoever holds it may be waiting for us.
-                Err(TryLockError::WouldBlock) if own.stop_requested() || self.stopping() => {
-                    return Err(CannotStop);
-                }
-                Err(TryLockError::WouldBlock) => thread::yield_now(),
+            let guard = match self.stop.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            // Whoever has asked us to stop waits for us, without the lock while it waits.
+            if own.stop_requested() || self.stopping() {
+                return Err(CannotStop);
+            }
+            match guard {
+                Some(guard) => return Ok(guard),
+                None => thread::yield_now(),
             }
         }
     }
@@ -417,25 +421,27 @@ mod tests {
 
     #[test]
     fn two_vcpus_that_stop_each_other_do_not_wait_for_ever() {
-        let vcpus = Vcpus::new(2);
-        for vcpu in 0..2 {
-            vcpus.get(vcpu).unwrap().set_state(RUN_STATE_RUNNING);
-        }
-        let results = thread::scope(|scope| {
-            let handles = [0, 1].map(|caller| {
-                let vcpus = &vcpus;
-                scope.spawn(move || {
-                    let shared = vcpus.get(caller).unwrap();
-                    let result = vcpus.stop(caller, 1 - caller);
-                    // As the loop around KVM_RUN does.
-                    if shared.stop_requested() {
-                        vcpus.has_stopped(caller);
-                    }
-                    result
-                })
+        for _ in 0..200 {
+            let vcpus = Vcpus::new(2);
+            for vcpu in 0..2 {
+                vcpus.get(vcpu).unwrap().set_state(RUN_STATE_RUNNING);
+            }
+            let results = thread::scope(|scope| {
+                let handles = [0, 1].map(|caller| {
+                    let vcpus = &vcpus;
+                    scope.spawn(move || {
+                        let shared = vcpus.get(caller).unwrap();
+                        let result = vcpus.stop(caller, 1 - caller);
+                        // As the loop around KVM_RUN does.
+                        if shared.stop_requested() {
+                            vcpus.has_stopped(caller);
+                        }
+                        result
+                    })
+                });
+                handles.map(|handle| handle.join().unwrap())
             });
-            handles.map(|handle| handle.join().unwrap())
-        });
-        assert!(results.contains(&Ok(())), "{results:?}");
+            assert!(results.contains(&Ok(())), "{results:?}");
+        }
     }
 }
