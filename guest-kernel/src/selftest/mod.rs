@@ -35,7 +35,10 @@ use crate::report;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
 use paravane_sdk::println;
+use paravane_sdk::time::Instant;
 
 /// What was wrong.
 type Outcome = Result<(), String>;
@@ -136,13 +139,14 @@ pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
     let (mut passed, mut failed) = (0, 0);
     for group in groups {
         for test in group.tests {
+            let timer = Timer::start();
             match (test.run)() {
                 Ok(()) => {
-                    println!("ok  {}::{}", group.name, test.name);
+                    println!("ok  {}::{}{timer}", group.name, test.name);
                     passed += 1;
                 }
                 Err(why) => {
-                    println!("FAIL {}::{}: {why}", group.name, test.name);
+                    println!("FAIL {}::{}{timer}: {why}", group.name, test.name);
                     failed += 1;
                 }
             }
@@ -150,6 +154,25 @@ pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
     }
     println!("{passed} passed, {failed} failed");
     Ok(i32::from(failed > 0))
+}
+
+/// Shows how long ago it was started, if that is long.
+struct Timer(Option<Instant>);
+
+impl Timer {
+    fn start() -> Self {
+        Self(Instant::try_now())
+    }
+}
+
+impl fmt::Display for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONG: Duration = Duration::from_millis(500);
+        match self.0.map(|start| start.elapsed()) {
+            Some(time) if time >= LONG => write!(f, " ({:.1} s)", time.as_secs_f32()),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn find(name: &str) -> Result<&'static Group, Misuse> {
