@@ -25,6 +25,7 @@ mod control;
 pub(crate) mod scheduler;
 
 use crate::exec::Worker;
+use crate::hypercall::raw;
 use crate::stack::Stack;
 use crate::sync::SpinLock;
 use crate::time::Instant;
@@ -51,6 +52,17 @@ pub const REQUIRED: Features = Features::EVENTS
     .union(Features::CLOCK)
     .union(Features::TIMERS)
     .union(Features::BLOCKING);
+
+/// The least that a hypercall takes.
+fn time_of_hypercall() -> Duration {
+    let times = (0..4).map(|_| {
+        let start = Instant::now();
+        // It has no errors.
+        let _ = raw::core_noop();
+        start.elapsed()
+    });
+    times.min().unwrap_or_default()
+}
 
 /// Size of a thread's stack, unless [`Builder::stack_size`] says otherwise.
 pub const STACK_SIZE: usize = 64 << 10;
@@ -82,7 +94,8 @@ impl Config {
     }
 
     /// How long a thread runs while others wait for a vCPU. No less than
-    /// [`TIMER_PERIOD_MIN`].
+    /// [`TIMER_PERIOD_MIN`], nor than 20 hypercalls take on this host: a slice must be long
+    /// beside its own end, an interrupt by a timer.
     pub const fn slice(mut self, slice: Duration) -> Self {
         self.slice = slice;
         self
@@ -106,7 +119,8 @@ impl Config {
         assert!(!has_current(), "threads run already: spawn another");
         let had_upcalls = upcall::is_enabled();
         upcall::enable();
-        let slice = self.slice.max(Duration::from_nanos(TIMER_PERIOD_MIN));
+        let least = Duration::from_nanos(TIMER_PERIOD_MIN).max(20 * time_of_hypercall());
+        let slice = self.slice.max(least);
         let others = (0..vcpu::count())
             .filter(|&id| vcpu::state(id) == State::Stopped)
             .take(self.vcpus.saturating_sub(1) as usize);
