@@ -1,69 +1,77 @@
 //! Guest images other than the bundled one: built from the examples as a user builds them.
 
 use crate::workspace;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// The smallest example's release image: `PARAVANE_HELLO`, or built now.
-pub fn hello() -> PathBuf {
-    static HELLO: OnceLock<PathBuf> = OnceLock::new();
-    HELLO
-        .get_or_init(|| example("hello", "PARAVANE_HELLO"))
-        .clone()
-}
+/// The examples in Rust: the names of their directories and of their images.
+pub const EXAMPLES: [&str; 7] = [
+    "async-echo",
+    "hello",
+    "shared-memory",
+    "smp-matrix",
+    "threads",
+    "timers",
+    "user-task",
+];
 
-/// The release image of two guests that share memory: `PARAVANE_SHARED_MEMORY`, or built now.
-pub fn shared_memory() -> PathBuf {
-    static SHARED_MEMORY: OnceLock<PathBuf> = OnceLock::new();
-    SHARED_MEMORY
-        .get_or_init(|| example("shared-memory", "PARAVANE_SHARED_MEMORY"))
-        .clone()
-}
+/// The example in C.
+pub const C_GUEST: &str = "c-guest";
 
-fn example(name: &str, variable: &str) -> PathBuf {
-    match std::env::var_os(variable) {
-        Some(path) => PathBuf::from(path),
-        None => build(
+/// An example's release image: in the directory `PARAVANE_GUESTS`, or built now.
+///
+/// # Panics
+///
+/// When it does not build.
+pub fn example(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    if let Some(directory) = std::env::var_os("PARAVANE_GUESTS") {
+        return Path::new(&directory).join(name);
+    }
+    // Whoever needs it while it is built waits.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let build = || match name {
+        C_GUEST => build_c_guest(),
+        _ => build(
             &workspace::root().join("guest-sdk/examples").join(name),
             &["--release"],
             &workspace::programs().join("guests"),
         )
         .join("release")
         .join(name),
-    }
+    };
+    built.entry(name.into()).or_insert_with(build).clone()
 }
 
-/// The example in C: `PARAVANE_C_GUEST`, or built now.
-///
-/// # Panics
-///
-/// When it does not build.
+/// The smallest example.
+pub fn hello() -> PathBuf {
+    example("hello")
+}
+
+/// The example in C.
 pub fn c_guest() -> PathBuf {
-    static C_GUEST: OnceLock<PathBuf> = OnceLock::new();
-    C_GUEST
-        .get_or_init(|| match std::env::var_os("PARAVANE_C_GUEST") {
-            Some(path) => PathBuf::from(path),
-            None => {
-                let target = workspace::programs().join("guests");
-                std::fs::create_dir_all(&target).expect("a directory for images");
-                let output = Command::new("make")
-                    .arg("-C")
-                    .arg(workspace::root().join("guest-sdk/examples/c-guest"))
-                    .arg(format!("OUT={}", target.display()))
-                    .env_remove("MAKEFLAGS")
-                    .output()
-                    .expect("make (Debian package make) starts");
-                assert!(
-                    output.status.success(),
-                    "the example in C does not build:\n{}",
-                    String::from_utf8_lossy(&output.stderr)
-                );
-                target.join("c-guest")
-            }
-        })
-        .clone()
+    example(C_GUEST)
+}
+
+fn build_c_guest() -> PathBuf {
+    let target = workspace::programs().join("guests");
+    std::fs::create_dir_all(&target).expect("a directory for images");
+    let output = Command::new("make")
+        .arg("-C")
+        .arg(workspace::root().join("guest-sdk/examples/c-guest"))
+        .arg(format!("OUT={}", target.display()))
+        .env_remove("MAKEFLAGS")
+        .output()
+        .expect("make (Debian package make) starts");
+    assert!(
+        output.status.success(),
+        "the example in C does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    target.join(C_GUEST)
 }
 
 /// Builds a guest crate by plain `cargo build` and returns its target directory.

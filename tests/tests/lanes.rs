@@ -81,17 +81,14 @@ fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
     );
     // One processor, or two that take turns.
     job.args = vec!["--test-threads=1".into(), "--color=never".into()];
-    job.files = vec![
-        (program::path(), "/lane/paravane".into()),
-        (guests::hello(), "/lane/hello".into()),
-        (guests::c_guest(), "/lane/c-guest".into()),
-        (guests::shared_memory(), "/lane/shared-memory".into()),
-    ];
+    job.files = vec![(program::path(), "/lane/paravane".into())];
+    for name in guests::EXAMPLES.into_iter().chain([guests::C_GUEST]) {
+        let image = format!("/lane/guests/{name}");
+        job.files.push((guests::example(name), image.into()));
+    }
     job.env = [
         ("PARAVANE_BIN", "/lane/paravane"),
-        ("PARAVANE_HELLO", "/lane/hello"),
-        ("PARAVANE_C_GUEST", "/lane/c-guest"),
-        ("PARAVANE_SHARED_MEMORY", "/lane/shared-memory"),
+        ("PARAVANE_GUESTS", "/lane/guests"),
         ("PARAVANE_EXPECT_MODES", modes),
     ]
     .map(|(variable, value)| (variable.to_owned(), value.to_owned()))

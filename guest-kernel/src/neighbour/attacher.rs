@@ -4,8 +4,8 @@
 
 use super::granter::PATTERN;
 use super::{
-    Notices, Outcome, ROUNDS, SCRATCH, Steps, USERS, ensure, failed, gone, mutual, next_offer, ok,
-    other, pause,
+    CRASH_ROUND, LAST_SIZE, Notices, Outcome, SCRATCH, Steps, USERS, ensure, failed, gone, mutual,
+    next_offer, ok, other, pause,
 };
 use core::sync::atomic::{AtomicPtr, Ordering};
 use paravane_sdk::Errno;
@@ -62,11 +62,14 @@ pub fn run(crash: bool) -> Outcome {
     steps.reach(5)?;
 
     vcpu::start_all(use_memory);
-    for round in 0..ROUNDS {
-        if crash && round == ROUNDS / 2 + 1 {
+    for round in 0.. {
+        if crash && round == CRASH_ROUND + 1 {
             break;
         }
         let offer = next_offer(&notices)?;
+        if offer.size == LAST_SIZE {
+            break;
+        }
         let Ok(page) = Attached::new(other(), offer.number) else {
             return Err("a grant was taken back before it was used".into());
         };

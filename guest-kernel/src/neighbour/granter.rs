@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::{
-    Outcome, ROUNDS, SCRATCH, Steps, USERS, ensure, failed, gone, mutual, ok, other, pause,
+    CRASH_ROUND, LAST_SIZE, Outcome, Rounds, SCRATCH, Steps, USERS, ensure, failed, gone, mutual,
+    ok, other, pause,
 };
 use paravane_sdk::Errno;
 use paravane_sdk::abi::address_space::PAGE_SIZE;
@@ -55,7 +56,8 @@ pub fn run(crash: bool) -> Outcome {
         .map_err(|undone| failed("mem_release")(undone.errno))?;
     steps.wait_for(5)?;
 
-    for round in 0..ROUNDS {
+    let mut rounds = Rounds::begin();
+    while let Some(round) = rounds.next() {
         let grant = give(PAGE_SIZE, Rights::ReadWrite)?;
         // While the other guest uses it, with all its vCPUs.
         for user in USERS {
@@ -63,14 +65,16 @@ pub fn run(crash: bool) -> Outcome {
                 pause();
             }
         }
-        if crash && round == ROUNDS / 2 {
+        if crash && round == CRASH_ROUND {
             panic!("{LAST_WORDS}");
         }
         stays(&grant.take_back())?;
     }
+    let last = give(LAST_SIZE, Rights::ReadWrite)?;
     ok("memory is taken back while it is used");
     steps.reach(6)?;
     steps.wait_for(7)?;
+    drop(last);
     mutual::run()?;
     // Until then the attacher needs the page by which they keep in step.
     steps.wait_for(8)

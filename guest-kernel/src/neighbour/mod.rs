@@ -10,10 +10,14 @@ mod mutual;
 use crate::command_line::Misuse;
 use alloc::format;
 use alloc::string::String;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+use paravane_sdk::abi::address_space::PAGE_SIZE;
 use paravane_sdk::access::Gone;
 use paravane_sdk::event::{Port, Priority, Source};
 use paravane_sdk::grant::{self, Offer, SharedMemory};
 use paravane_sdk::hypercall::raw;
+use paravane_sdk::time::Instant;
 use paravane_sdk::{Errno, address, println, start_info};
 
 /// What was wrong.
@@ -28,8 +32,10 @@ const SCRATCH: usize = 8;
 /// The words of shared memory that the other guest's first vCPU and its others write to.
 const USERS: [usize; 2] = [0, 64];
 
-/// How often memory is taken back while the other guest reads it.
-const ROUNDS: u32 = 100;
+/// How often memory is taken back while the other guest reads it: for so long, and so often at
+/// least and at most. On an emulated host each round takes a second.
+const TIME: Duration = Duration::from_secs(1);
+const ROUNDS: RangeInclusive<u32> = 5..=100;
 
 /// Plays the part that this guest's number gives it.
 ///
@@ -57,6 +63,35 @@ pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
             println!("FAIL {why}");
             Ok(1)
         }
+    }
+}
+
+/// The round in which guest 0 crashes, if it is to.
+const CRASH_ROUND: u32 = 3;
+
+/// The size of the grant that says that there are no more rounds, in bytes.
+const LAST_SIZE: u64 = 2 * PAGE_SIZE;
+
+/// Counts rounds.
+struct Rounds {
+    begun: Instant,
+    done: u32,
+}
+
+impl Rounds {
+    fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+            done: 0,
+        }
+    }
+
+    /// The number of the next round, if there is to be one.
+    fn next(&mut self) -> Option<u32> {
+        let round = self.done;
+        let is_time = self.begun.elapsed() < TIME && round < *ROUNDS.end();
+        self.done += 1;
+        (is_time || round < *ROUNDS.start()).then_some(round)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Both guests grant, attach and take back at the same time.
 
-use super::{Outcome, ROUNDS, failed, ok, other};
+use super::{Outcome, Rounds, failed, ok, other};
 use paravane_sdk::Errno;
 use paravane_sdk::abi::address_space::PAGE_SIZE;
 use paravane_sdk::grant::{self, Attached, Grant, Rights};
@@ -10,7 +10,8 @@ use paravane_sdk::pages::Pages;
 const USES: u32 = 1000;
 
 pub fn run() -> Outcome {
-    for round in 0..ROUNDS {
+    let mut rounds = Rounds::begin();
+    while let Some(round) = rounds.next() {
         let pages = Pages::zeroed(PAGE_SIZE as usize).ok_or("no memory")?;
         let own = Grant::give(other(), pages, Rights::ReadWrite).map_err(failed("mem_share"))?;
         let offers = grant::offers().map_err(failed("mem_offers"))?;

@@ -87,7 +87,7 @@ fn memory_of_a_guest_that_crashes_is_gone(mode: Mode) {
 }
 
 fn two_guests_pass_messages_through_shared_memory(mode: Mode) {
-    let image = guests::shared_memory();
+    let image = guests::example("shared-memory");
     let mut command = paravane(["run", "--timeout", "120s"]);
     command
         .args(mode.options())

@@ -7,6 +7,7 @@ mod c_guest;
 mod console;
 mod crash;
 mod events;
+mod examples;
 mod guests;
 mod limits;
 mod measure;
@@ -50,6 +51,7 @@ fn in_every_mode() -> Vec<InMode> {
         c_guest::IN_EVERY_MODE,
         balloon::IN_EVERY_MODE,
         guests::IN_EVERY_MODE,
+        examples::IN_EVERY_MODE,
     ]
     .concat()
 }
@@ -60,6 +62,7 @@ fn once() -> Vec<Once> {
         console::ONCE,
         guests::ONCE,
         events::ONCE,
+        examples::ONCE,
         limits::ONCE,
         measure::ONCE,
         report::ONCE,

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo build --release
 //! paravane run --vcpus 4 target/release/smp-matrix
+//! paravane run --vcpus 4 --cmdline 1000 target/release/smp-matrix   # rows and columns
 //! ```
 //!
 //! There are no threads here: each vCPU is started at a function, and stops when that returns. The
@@ -22,7 +23,7 @@ use core::time::Duration;
 use paravane_sdk::sync::SpinLock;
 use paravane_sdk::time::Instant;
 use paravane_sdk::vcpu::{self, PerVcpu};
-use paravane_sdk::{Features, entry, println};
+use paravane_sdk::{Features, entry, println, start_info};
 
 entry!(
     main,
@@ -31,7 +32,7 @@ entry!(
     wants(Features::VCPUS)
 );
 
-/// Rows and columns.
+/// Rows and columns, unless the command line names another number.
 const SIZE: usize = 384;
 
 /// Rows that each vCPU has computed, in the last run.
@@ -39,6 +40,8 @@ static ROWS: PerVcpu<AtomicU32> = PerVcpu::new(|_| AtomicU32::new(0));
 
 /// A product under way.
 struct Product {
+    /// Rows and columns.
+    size: usize,
     a: Matrix,
     /// The transpose of the right factor: its columns are adjacent in memory.
     b: Matrix,
@@ -51,10 +54,18 @@ struct Product {
 type Matrix = Vec<f32>;
 
 fn main() {
-    let (one, alone) = multiply(1);
+    let argument = start_info::get().command_line().trim();
+    let size = match argument {
+        "" => SIZE,
+        _ => match argument.parse() {
+            Ok(size @ 1..=4096) => size,
+            _ => panic!("the command line is {argument:?}, not a number from 1 to 4096"),
+        },
+    };
+    let (one, alone) = multiply(size, 1);
     println!("1 vCPU:  {alone:?}, checksum {one:#010x}");
     let vcpus = vcpu::count();
-    let (all, together) = multiply(vcpus);
+    let (all, together) = multiply(size, vcpus);
     println!("{vcpus} vCPUs: {together:?}, checksum {all:#010x}");
     for (id, rows) in ROWS.iter().enumerate() {
         println!(
@@ -67,15 +78,16 @@ fn main() {
     assert_eq!(one, all, "the products differ");
 }
 
-/// Computes the product by so many vCPUs: its checksum, and the time that it took.
-fn multiply(vcpus: u32) -> (u32, Duration) {
+/// Computes a product of that size by so many vCPUs: its checksum, and the time that it took.
+fn multiply(size: usize, vcpus: u32) -> (u32, Duration) {
     for rows in ROWS.iter() {
         rows.store(0, Ordering::Relaxed);
     }
     let product = Arc::new(Product {
-        a: (0..SIZE * SIZE).map(|i| (i % 7) as f32 - 3.0).collect(),
-        b: (0..SIZE * SIZE).map(|i| (i % 5) as f32 - 2.0).collect(),
-        result: SpinLock::new(Vec::with_capacity(SIZE)),
+        size,
+        a: (0..size * size).map(|i| (i % 7) as f32 - 3.0).collect(),
+        b: (0..size * size).map(|i| (i % 5) as f32 - 2.0).collect(),
+        result: SpinLock::new(Vec::with_capacity(size)),
         next_row: AtomicUsize::new(0),
     });
     let start = Instant::now();
@@ -97,14 +109,15 @@ fn multiply(vcpus: u32) -> (u32, Duration) {
 
 /// What each vCPU does.
 fn compute_rows(product: &Product) {
+    let size = product.size;
     loop {
         let row = product.next_row.fetch_add(1, Ordering::Relaxed);
-        if row >= SIZE {
+        if row >= size {
             return;
         }
-        let left = &product.a[row * SIZE..][..SIZE];
-        let mut result = vec![0.0; SIZE];
-        for (value, right) in result.iter_mut().zip(product.b.chunks_exact(SIZE)) {
+        let left = &product.a[row * size..][..size];
+        let mut result = vec![0.0; size];
+        for (value, right) in result.iter_mut().zip(product.b.chunks_exact(size)) {
             *value = left.iter().zip(right).map(|(a, b)| a * b).sum();
         }
         product.result.lock().push((row, result));
