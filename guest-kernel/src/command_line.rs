@@ -2,7 +2,7 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
-use crate::{balloon, crash, demo, hostile, measure, neighbour, selftest, service, shell};
+use crate::{balloon, crash, demo, hostile, idle, measure, neighbour, selftest, service, shell};
 use alloc::string::String;
 use core::fmt;
 
@@ -107,6 +107,12 @@ pub const VERBS: &[Verb] = &[
         argument: "[=stubborn]",
         help: "copy the console's input as echo does, until asked to shut down, by SIGTERM say",
         run: service::run,
+    },
+    Verb {
+        name: "idle",
+        argument: "",
+        help: "have nothing to do on any vCPU until the input ends, for whoever watches the host",
+        run: |_| Ok(idle::run()),
     },
     Verb {
         name: "reboot",

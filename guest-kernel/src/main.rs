@@ -14,6 +14,7 @@ mod crash;
 mod deliberate;
 mod demo;
 mod hostile;
+mod idle;
 mod measure;
 mod neighbour;
 mod provoke;

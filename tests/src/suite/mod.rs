@@ -9,6 +9,7 @@ mod crash;
 mod events;
 mod examples;
 mod guests;
+mod idle;
 mod limits;
 mod measure;
 mod report;
@@ -61,6 +62,7 @@ fn once() -> Vec<Once> {
         boot::ONCE,
         console::ONCE,
         guests::ONCE,
+        idle::ONCE,
         events::ONCE,
         examples::ONCE,
         limits::ONCE,
