@@ -93,8 +93,8 @@ impl Config {
         self
     }
 
-    /// How long a thread runs while others wait for a vCPU. No less than
-    /// [`TIMER_PERIOD_MIN`], nor than 20 hypercalls take on this host: a slice must be long
+    /// How long a thread runs while others wait for a vCPU: at least half of this, and half as
+    /// much again at most. No less than [`TIMER_PERIOD_MIN`], nor than 20 hypercalls take on this host: a slice must be long
     /// beside its own end, an interrupt by a timer.
     pub const fn slice(mut self, slice: Duration) -> Self {
         self.slice = slice;

@@ -60,6 +60,8 @@ struct Vcpu {
     /// Interrupts it once each slice, while it is set.
     tick: Timer,
     ticking: bool,
+    /// Since when it runs what it runs, if it has ticked since then.
+    since: Instant,
     /// Interrupts it when a thread is to be woken, unless it is idle: then it knows itself.
     alarm: Timer,
     alarm_at: Option<Instant>,
@@ -160,6 +162,7 @@ impl Vcpu {
             blocked: false,
             tick: Timer::new(id, Priority::default())?,
             ticking: false,
+            since: Instant::from_nanos(0),
             alarm: Timer::new(id, Priority::default())?,
             alarm_at: None,
             sleepers: BTreeMap::new(),
@@ -206,7 +209,11 @@ fn tick() {
         let here = scheduler.here();
         here.tick.cancel();
         here.ticking = false;
-    } else {
+        return;
+    }
+    let slice = scheduler.slice;
+    // Ticks keep their beat whoever runs: what has just begun goes on until the next one.
+    if scheduler.here().since.elapsed() >= slice / 2 {
         // SAFETY: the word is there for this. Whoever unmasks upcalls looks at it.
         unsafe { words::store32::<RESCHEDULE>(1) };
     }
@@ -407,6 +414,10 @@ pub(super) fn end() -> ! {
 
 /// Notes what the running vCPU runs from now on.
 fn runs(scheduler: &mut Scheduler, next: Option<Thread>) {
+    let here = scheduler.here();
+    if here.ticking {
+        here.since = Instant::now();
+    }
     let pointer = match &next {
         Some(thread) => {
             *thread.control().state.get(scheduler) = State::Running;
