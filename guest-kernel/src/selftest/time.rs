@@ -189,7 +189,13 @@ fn a_periodic_timer_keeps_its_beat() -> Outcome {
     let mut last_beat = None;
     for _ in 0..10 {
         let told = wait_until_told()?;
-        ensure_eq!(taken(), [timer.port().number()], "the events");
+        // The next beat may have come meanwhile.
+        let ports = taken();
+        let ours = |port: &u32| *port == timer.port().number();
+        ensure!(
+            !ports.is_empty() && ports.iter().all(ours),
+            "{ports:?} came"
+        );
         // Several beats may have been one event, but each event is of another beat.
         let beat = (told.as_nanos().checked_sub(first.as_nanos()))
             .map(|time| time / period.as_nanos() as u64);

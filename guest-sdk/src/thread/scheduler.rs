@@ -95,6 +95,11 @@ impl Scheduler {
         self.vcpu(vcpu::id() as usize)
     }
 
+    /// The running vCPU, for a handler that may come when it has just been taken away.
+    fn try_here(&mut self) -> Option<&mut Vcpu> {
+        self.vcpus.get_mut(vcpu::id() as usize)?.as_deref_mut()
+    }
+
     /// Makes a thread ready, and sees to it that its turn comes.
     fn enqueue(&mut self, thread: Thread) {
         *thread.control().state.get(self) = State::Ready;
@@ -205,15 +210,16 @@ fn release(mut scheduler: Guard<'static, Scheduler>) {
 /// The handler of a tick.
 fn tick() {
     let mut scheduler = SCHEDULER.lock();
-    if scheduler.ready.is_empty() {
-        let here = scheduler.here();
+    let others_wait = !scheduler.ready.is_empty();
+    let slice = scheduler.slice;
+    let Some(here) = scheduler.try_here() else {
+        return;
+    };
+    if !others_wait {
         here.tick.cancel();
         here.ticking = false;
-        return;
-    }
-    let slice = scheduler.slice;
-    // Ticks keep their beat whoever runs: what has just begun goes on until the next one.
-    if scheduler.here().since.elapsed() >= slice / 2 {
+    } else if here.since.elapsed() >= slice / 2 {
+        // Ticks keep their beat whoever runs: what has just begun goes on until the next one.
         // SAFETY: the word is there for this. Whoever unmasks upcalls looks at it.
         unsafe { words::store32::<RESCHEDULE>(1) };
     }
@@ -222,7 +228,10 @@ fn tick() {
 /// The handler of an alarm.
 fn alarm() {
     let mut scheduler = SCHEDULER.lock();
-    scheduler.here().alarm_at = None;
+    let Some(here) = scheduler.try_here() else {
+        return;
+    };
+    here.alarm_at = None;
     scheduler.wake_sleepers();
     scheduler.here().set_alarm();
     release(scheduler);
