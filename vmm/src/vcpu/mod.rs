@@ -305,30 +305,34 @@ impl Vcpu {
         services: &Services,
         shared: &VcpuShared,
     ) -> Result<Option<Left>, VcpuError> {
-        // First: what comes behind this is looked at, or calls for attention again.
-        shared.take_attention();
-        if services.vcpus.stopping() {
-            return Ok(Some(Left::End(Ending::Stopped)));
-        }
-        if shared.stop_requested() {
-            return Ok(Some(Left::Stopped));
-        }
-        services.timers.run_due(self.monitor.vcpu(), services);
-        if self.upcall_due(services)? {
+        loop {
+            // First: what comes behind this is looked at, or calls for attention again.
+            shared.take_attention();
+            if services.vcpus.stopping() {
+                return Ok(Some(Left::End(Ending::Stopped)));
+            }
+            if shared.stop_requested() {
+                return Ok(Some(Left::Stopped));
+            }
+            services.timers.run_due(self.monitor.vcpu(), services);
+            if !self.upcall_due(services)? {
+                return Ok(None);
+            }
             if self.incomplete {
-                shared.note_attention();
+                // A kick that comes meanwhile is lost, an alarm's for one: look at all of it again.
+                self.complete()?;
+                continue;
             }
-            self.complete()?;
             if self.deliver_upcall(services)? == Delivery::AtExit {
+                // This is looked at behind the exit.
                 shared.note_attention();
             }
+            return Ok(None);
         }
-        Ok(None)
     }
 
     /// Completes the instruction of the last exit, so that registers can be read and set. A kick
-    /// that comes meanwhile is lost: whoever goes on with the guest notes that the vCPU wants
-    /// attention.
+    /// that comes meanwhile is lost: whoever goes on with the guest looks at everything first.
     fn complete(&mut self) -> Result<(), VcpuError> {
         if std::mem::replace(&mut self.incomplete, false) {
             finish_exit(&mut self.fd)?;
