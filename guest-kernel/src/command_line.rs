@@ -146,8 +146,8 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "hostile",
-        argument: "",
-        help: "make calls that no guest should, and print each one's name and result",
+        argument: "[=race]",
+        help: "make calls that no guest should, and print each one's name and result; =race: two vCPUs",
         run: hostile::run,
     },
 ];

@@ -2,10 +2,12 @@
 
 use super::InMode;
 use crate::modes::Mode;
-use crate::program::guest;
+use crate::program::{exit_code, guest};
 
-pub(super) const IN_EVERY_MODE: &[InMode] =
-    &[("hostile_calls_are_refused", hostile_calls_are_refused)];
+pub(super) const IN_EVERY_MODE: &[InMode] = &[
+    ("hostile_calls_are_refused", hostile_calls_are_refused),
+    ("a_guest_that_races_harms_nobody_else", a_guest_that_races),
+];
 
 /// What the guest kernel's `hostile` prints that is no refusal: a batch answers how many
 /// elements it carried out, and the elements have the errors.
@@ -55,4 +57,31 @@ fn hostile_calls_are_refused(mode: Mode) {
         let other = call == "hostile" || COUNTS.contains(&call);
         assert!(refused || other, "{call}: {result}");
     }
+}
+
+/// One of its vCPUs makes calls while another overwrites their arguments, and then the pages that it
+/// shares with the VMM. Whatever becomes of it, the guest beside it does not notice.
+fn a_guest_that_races(mode: Mode) {
+    let other = [
+        "--guest",
+        "builtin,vcpus=2,cmdline=hostile=race",
+        "--timeout",
+        "60s",
+    ];
+    let ended = guest(
+        "selftest=events,time,space,upcalls",
+        &[&mode.options()[..], &other].concat(),
+    )
+    .prints("[0] ok  upcalls::without_a_handler_it_is_forgotten\n")
+    .prints(" passed, 0 failed\n")
+    .prints("[1] race: ");
+    // It ends as it likes, by a crash of its own most likely; the VMM does not.
+    let own = [0, exit_code::GUEST_CRASH, exit_code::TIMED_OUT];
+    assert!(
+        own.contains(&ended.code),
+        "{}: {}",
+        ended.code,
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("thread '"), "{}", ended.stderr);
 }

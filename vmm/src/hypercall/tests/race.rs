@@ -1,15 +1,19 @@
 //! A guest whose other vCPUs change memory while a call reads it: what was checked is what is
 //! used.
 
-use super::world::{BATCH, FRAME, REPORT, TABLE, World};
+use super::world::{
+    BATCH, DEBUG, FRAME, MAPPED, POLLED, RAM_SIZE, REPORT, SPACE, TABLE, TO_MAP, UNMAPPED_PAGE,
+    VCPUS, World, answer, registers,
+};
 use crate::hypercall::Action;
 use crate::sync::lock;
-use pv_abi::address_space::LOWER_HALF_END;
-use pv_abi::calls::number;
+use pv_abi::address_space::{LOWER_HALF_END, MONITOR_BASE, PAGE_SIZE};
+use pv_abi::calls::{by_number, number};
 use pv_abi::crash::{CRASH_MESSAGE_MAX, CRASH_PANIC, CrashReport};
+use pv_abi::mapping::{Mapping, Range};
 use pv_abi::stats::BatchEntry;
-use pv_abi::trap::{TrapFrame, TrapHandler};
-use pv_abi::{Errno, Gpa};
+use pv_abi::trap::{DebugRegisters, TrapFrame, TrapHandler};
+use pv_abi::{CallWord, Errno, Gpa};
 use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +40,13 @@ fn race(
 ) {
     let mut world = World::new();
     world.put(gpa, &values[0]);
-    let private = world.private_but_handlers();
+    let word = CallWord {
+        // One element, where it takes several.
+        count: by_number(call).unwrap().repeated.into(),
+        ..CallWord::single(call)
+    };
+    let monitors = (0..VCPUS).map(|vcpu| world.monitor_pages(vcpu));
+    let monitors: Vec<_> = monitors.collect();
     let services = Arc::clone(&world.services);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -53,13 +63,15 @@ fn race(
         let deadline = Instant::now() + Duration::from_millis(500);
         let (mut seen, mut changes) = (false, 0);
         while changes < 1000 && Instant::now() < deadline {
-            let answer = world.call(call, arguments);
-            let sees = check(&world, answer);
+            let rax = world.dispatch(word.encode(), &registers(arguments));
+            let sees = check(&world, answer(rax));
             changes += u32::from(sees != seen);
             seen = sees;
         }
     });
-    assert!(world.private_but_handlers() == private);
+    for (vcpu, pages) in (0..).zip(monitors) {
+        assert_eq!(world.monitor_pages(vcpu), pages);
+    }
 }
 
 #[test]
@@ -129,6 +141,72 @@ fn no_call_gets_into_a_batch_that_may_not_be_there() {
             assert_eq!(answer, Ok(1));
             assert!(world.action.is_none());
             world.batch_results(BATCH, 1) == [Some(Err(Errno::EPERM))]
+        },
+    );
+}
+
+#[test]
+fn no_mapping_leads_out_of_ram() {
+    let gpa = TO_MAP + offset_of!(Mapping, gpa) as u64;
+    let range = Range {
+        start: MAPPED + 0x10_0000,
+        size: PAGE_SIZE,
+    };
+    race(
+        number::as_map,
+        &[SPACE.into(), TO_MAP],
+        gpa,
+        [UNMAPPED_PAGE, RAM_SIZE],
+        |world, answer| {
+            let spaces = &world.services.spaces;
+            let found = spaces.query(SPACE, range.start).map(|found| found.gpa);
+            match answer {
+                Ok(1) => assert_eq!(found, Ok(UNMAPPED_PAGE)),
+                _ => assert_eq!((answer, found), (Err(Errno::EFAULT), Err(Errno::ENOENT))),
+            }
+            world.space_call(|state| match found {
+                Ok(_) => state.unmap(SPACE, &range),
+                Err(_) => Ok(()),
+            });
+            found.is_ok()
+        },
+    );
+}
+
+#[test]
+fn no_breakpoint_is_in_the_monitor() {
+    let first = DEBUG + offset_of!(DebugRegisters, address) as u64;
+    race(
+        number::trap_set_debug,
+        &[DEBUG],
+        first,
+        [0x1000, MONITOR_BASE],
+        |world, answer| {
+            if let Some(Action::SetDebug(registers)) = &world.action {
+                assert_eq!(registers.address[0], 0x1000);
+            }
+            answer.is_ok()
+        },
+    );
+}
+
+#[test]
+fn no_port_is_waited_for_that_there_is_not() {
+    let ports = [[2u32, 1], [1 << 31, 1]].map(|[first, second]| {
+        // Port 2 is a timer that is not set, port 1 is not pending.
+        u64::from(first) | u64::from(second) << 32
+    });
+    race(
+        number::sched_poll,
+        &[POLLED, 2, 1],
+        POLLED,
+        ports,
+        |_, answer| {
+            assert!(
+                matches!(answer, Err(Errno::ETIMEDOUT | Errno::EINVAL)),
+                "{answer:?}"
+            );
+            answer == Err(Errno::ETIMEDOUT)
         },
     );
 }

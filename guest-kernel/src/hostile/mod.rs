@@ -2,9 +2,12 @@
 
 #![allow(unsafe_code)]
 
+mod race;
+
 use crate::command_line::Misuse;
 use crate::provoke;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::vec;
 use core::sync::atomic::{AtomicI64, Ordering};
 use paravane_sdk::abi::address_space::{MONITOR_BASE, PAGE_SIZE, SHARED_PAGES_BASE};
@@ -25,9 +28,13 @@ struct Attempt {
     arguments: [u64; 6],
 }
 
-/// Makes all of them, printing each one's name and result.
+/// Makes all of them, printing each one's name and result; or has vCPUs race.
 pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
-    Misuse::unless_none(argument)?;
+    match argument {
+        None => {}
+        Some("race") => return Ok(race::run()),
+        Some(other) => return Err(Misuse(format!("there is no \"{other}\"; there is =race"))),
+    }
     for attempt in attempts() {
         // SAFETY: the VMM refuses each of these calls, or writes to `scratch` below.
         let result = unsafe { invoke(attempt.word, attempt.arguments) };
@@ -346,6 +353,10 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
     }
 }
 
