@@ -84,7 +84,7 @@ fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
     job.files = vec![(program::path(), "/lane/paravane".into())];
     for name in guests::EXAMPLES.into_iter().chain([guests::C_GUEST]) {
         let image = format!("/lane/guests/{name}");
-        job.files.push((guests::example(name), image.into()));
+        job.files.push((guests::example(name), image));
     }
     job.env = [
         ("PARAVANE_BIN", "/lane/paravane"),

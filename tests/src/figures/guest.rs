@@ -40,6 +40,24 @@ pub fn measure(names: &str) -> Result<Vec<Figure>, String> {
     }
 }
 
+/// The CPL of a guest kernel on this host.
+///
+/// # Errors
+///
+/// What `paravane doctor` says that is not understood.
+pub fn cpl() -> Result<u8, String> {
+    let ended = end(&mut paravane(["doctor", "--json"]));
+    let report: serde_json::Value =
+        serde_json::from_str(&ended.stdout).map_err(|error| format!("doctor: {error}"))?;
+    let costs = report["costs"].as_array().into_iter().flatten();
+    let automatic = costs.into_iter().find(|cost| cost["automatic"] == true);
+    match automatic.and_then(|cost| cost["mode"]["privilege"].as_str()) {
+        Some("ring0") => Ok(0),
+        Some("ring3") => Ok(3),
+        _ => Err(format!("doctor does not say what is automatic: {report}")),
+    }
+}
+
 /// Reads the lines of the verb; those of one thing follow each other.
 fn parse(output: &str) -> Result<Vec<Figure>, String> {
     let mut figures: Vec<(String, String, Vec<f64>)> = Vec::new();

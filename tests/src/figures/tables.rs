@@ -15,9 +15,10 @@ const ROUNDS: usize = 500;
 pub fn print(show: &mut dyn FnMut(&Table)) -> Result<(), String> {
     show(&without_exit(&guest::measure("clock,upcalls")?));
     show(&mapping(&guest::measure("mapping")?));
-    show(&events(&guest::measure("events")?)?);
+    let cpl = guest::cpl()?;
+    show(&events(&guest::measure("events")?, cpl)?);
     show(&timers(&guest::measure("timers")?)?);
-    show(&starts(&guest::measure("vcpus")?)?);
+    show(&starts(&guest::measure("vcpus")?, cpl)?);
     Ok(())
 }
 
@@ -54,8 +55,8 @@ fn mapping(figures: &[Figure]) -> Table {
     table
 }
 
-fn events(figures: &[Figure]) -> Result<Table, String> {
-    let mut table = Table::new("From a vCPU to another, or to it from another thread");
+fn events(figures: &[Figure], cpl: u8) -> Result<Table, String> {
+    let mut table = Table::new("From a vCPU to another");
     table.figure(
         figures,
         "event_to_running_vcpu",
@@ -67,9 +68,9 @@ fn events(figures: &[Figure]) -> Result<Table, String> {
         "`event_send` to the return of `sched_block`",
     );
     table.row(
-        "signal and KVM_INTERRUPT to the handler, without Paravane",
+        &format!("an exit, a signal and KVM_INTERRUPT to the handler, CPL {cpl}, without Paravane"),
         "ns",
-        floor::injection::measure(ROUNDS)?,
+        floor::injection::measure(cpl, ROUNDS)?,
     );
     Ok(table)
 }
@@ -91,7 +92,7 @@ fn timers(figures: &[Figure]) -> Result<Table, String> {
     Ok(table)
 }
 
-fn starts(figures: &[Figure]) -> Result<Table, String> {
+fn starts(figures: &[Figure], cpl: u8) -> Result<Table, String> {
     let mut table = Table::new("Starting a vCPU");
     table.figure(
         figures,
@@ -99,9 +100,9 @@ fn starts(figures: &[Figure]) -> Result<Table, String> {
         "`vcpu_start` to the first instruction",
     );
     table.row(
-        "waking a thread to the first exit of KVM_RUN, without Paravane",
+        &format!("an exit, waking a thread and KVM_RUN to the first instruction, CPL {cpl}, without Paravane"),
         "ns",
-        floor::start::measure(ROUNDS)?,
+        floor::start::measure(cpl, ROUNDS)?,
     );
     Ok(table)
 }

@@ -6,16 +6,15 @@ use kvm_ioctls::{Error, Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 /// Where the code lies, and how much memory there is.
-pub const CODE: u64 = 0x1000;
+const CODE: u64 = 0x1000;
 const MEMORY: usize = 0x2000;
 
 /// The VM.
 pub struct BareVm {
     /// Its vCPU, about to execute the code.
     pub vcpu: VcpuFd,
-    /// Its memory, from guest-physical address 0.
-    pub memory: GuestMemoryMmap,
-    // It owns what the vCPU runs in.
+    // They own what the vCPU runs in.
+    _memory: GuestMemoryMmap,
     _vm: VmFd,
 }
 
@@ -52,7 +51,7 @@ impl BareVm {
         })?;
         Ok(Self {
             vcpu,
-            memory,
+            _memory: memory,
             _vm: vm,
         })
     }

@@ -2,6 +2,7 @@
 
 mod bare_vm;
 pub mod injection;
+mod pair;
 pub mod port_writes;
 pub mod start;
 pub mod timer;

@@ -1,30 +1,33 @@
-//! From waking a thread to the first exit of its KVM_RUN: what starting a vCPU takes at least.
+//! From an exit of one vCPU to the first instruction of another, whose thread is woken: what
+//! starting a vCPU takes at least.
 
-use super::bare_vm::BareVm;
-use super::port_writes::OUT_LOOP;
+use super::injection::exit;
+use super::pair::{Pair, Role};
 use crate::figures::Spread;
-use kvm_ioctls::VcpuExit;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Nanoseconds of each of so many starts.
+/// Nanoseconds of each of so many starts, in a VM at this CPL.
 ///
 /// # Errors
 ///
 /// A sentence that says what failed.
-pub fn measure(rounds: usize) -> Result<Spread, String> {
-    let mut vm = BareVm::new(&OUT_LOOP).map_err(|error| error.to_string())?;
+pub fn measure(cpl: u8, rounds: usize) -> Result<Spread, String> {
+    let text = |error: kvm_ioctls::Error| error.to_string();
+    let pair = Pair::new(cpl, Role::Starts).map_err(text)?;
+    let Pair {
+        mut sender,
+        mut receiver,
+        times,
+    } = pair;
+    let khz = sender.get_tsc_khz().map_err(text)?;
     let (told, ended) = mpsc::channel();
     let samples = thread::scope(|scope| {
         let vcpu = scope.spawn(move || {
             loop {
                 thread::park();
-                let result = match vm.vcpu.run() {
-                    Ok(VcpuExit::IoOut(..)) => Ok(Instant::now()),
-                    Ok(exit) => Err(format!("an unexpected exit: {exit:?}")),
-                    Err(error) => Err(error.to_string()),
-                };
+                let result = exit(&mut receiver);
                 let failed = result.is_err();
                 // Nobody listens when all is done.
                 if told.send(result).is_err() || failed {
@@ -36,12 +39,13 @@ pub fn measure(rounds: usize) -> Result<Spread, String> {
         for round in 0..=rounds {
             // Long enough for the thread to be parked and its processor to be idle or another's.
             thread::sleep(Duration::from_micros(500));
-            let start = Instant::now();
+            exit(&mut sender)?;
             vcpu.thread().unpark();
-            let exit = ended.recv().map_err(|_| "the vCPU's thread ended")??;
+            ended.recv().map_err(|_| "the vCPU's thread ended")??;
             // The first one enters a cold VM.
             if round > 0 {
-                samples.push((exit - start).as_nanos() as f64);
+                let cycles = times.noticed()?.saturating_sub(times.sent()?);
+                samples.push(cycles as f64 * 1e6 / f64::from(khz));
             }
         }
         drop(ended);
