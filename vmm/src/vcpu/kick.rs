@@ -1,18 +1,25 @@
 //! Making a vCPU thread leave the guest, or whatever it waits for.
 #![allow(unsafe_code)]
 
+use super::sync_regs;
 use crate::sync::lock;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Mutex;
 use std::sync::Once;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// A running vCPU thread.
 #[derive(Debug)]
 struct Target {
     thread: libc::pthread_t,
+    /// Where it is stored that the vCPU's registers are wanted; null for nowhere.
+    wish: *const AtomicU64,
 }
+
+// SAFETY: what the pointer leads to is there as long as the target (the contract of `register`),
+// and atomic.
+unsafe impl Send for Target {}
 
 /// Interrupts a vCPU thread, from any other thread.
 #[derive(Debug, Default)]
@@ -38,13 +45,17 @@ impl Kicker {
     ///
     /// # Safety
     ///
-    /// `immediate_exit` is the byte of that name in the vCPU's run page, and stays mapped
-    /// until the registration is dropped.
-    pub unsafe fn register(&self, immediate_exit: *mut u8) -> Registration<'_> {
+    /// `immediate_exit` is the byte of that name in the vCPU's run page, and `wish` its
+    /// `kvm_valid_regs` or null. Both stay mapped until the registration is dropped.
+    pub unsafe fn register(
+        &self,
+        immediate_exit: *mut u8,
+        wish: *const AtomicU64,
+    ) -> Registration<'_> {
         install_handler();
         // SAFETY: pthread_self has no precondition.
         let thread = unsafe { libc::pthread_self() };
-        *lock(&self.target) = Some(Target { thread });
+        *lock(&self.target) = Some(Target { thread, wish });
         IMMEDIATE_EXIT.set(immediate_exit.cast_const().cast());
         Registration {
             kicker: self,
@@ -57,6 +68,11 @@ impl Kicker {
     /// nothing while no thread is registered.
     pub fn kick(&self) {
         if let Some(target) = lock(&self.target).as_ref() {
+            if !target.wish.is_null() {
+                // Whoever kicks it wants something of the guest, and may need its registers.
+                // SAFETY: the contract of `register`; the registration has not ended.
+                unsafe { (*target.wish).store(sync_regs::WANTED, Ordering::SeqCst) };
+            }
             // SAFETY: the thread is registered, so it has not ended.
             unsafe { libc::pthread_kill(target.thread, signal()) };
         }

@@ -14,6 +14,7 @@ pub mod registers;
 pub mod run_page;
 pub mod shared;
 pub mod steal;
+mod sync_regs;
 mod upcall;
 
 use crate::carrier::Mode;
@@ -35,6 +36,7 @@ use shared::{StartAt, VcpuShared};
 use std::io;
 use std::mem::offset_of;
 use std::time::Duration;
+use sync_regs::SyncRegs;
 use thiserror::Error;
 use upcall::Delivery;
 
@@ -115,6 +117,7 @@ enum Left {
 #[derive(Debug)]
 pub struct Vcpu {
     page: RunPage,
+    sync: SyncRegs,
     call: CallArea,
     fd: VcpuFd,
     mode: Mode,
@@ -147,10 +150,13 @@ impl Vcpu {
     ) -> Self {
         // SAFETY: both go into the same struct, and `fd` is dropped with it.
         let page = unsafe { RunPage::new(&mut fd) };
+        // SAFETY: likewise.
+        let sync = unsafe { SyncRegs::new(&mut fd) };
         // SAFETY: `monitor` goes into the same struct, and keeps its pages mapped.
         let call = unsafe { CallArea::new(monitor.call_area()) };
         Self {
             page,
+            sync,
             call,
             fd,
             mode,
@@ -182,7 +188,11 @@ impl Vcpu {
             })?;
         // SAFETY: the run page is mapped as long as `self.fd` lives, and the registration is
         // dropped when this function returns.
-        let _registration = unsafe { shared.kicker.register(self.page.immediate_exit()) };
+        let _registration = unsafe {
+            shared
+                .kicker
+                .register(self.page.immediate_exit(), self.sync.wish())
+        };
         loop {
             let Some(start) = wait_for_start(services, shared, number) else {
                 return Ok(None);
@@ -456,6 +466,7 @@ impl Vcpu {
         registers.rip = self.monitor.entry(Entry::Resume);
         registers.rsp = frame;
         registers.rflags = 2;
+        self.sync.forget();
         self.fd.set_regs(&registers).map_err(ioctl("KVM_SET_REGS"))
     }
 

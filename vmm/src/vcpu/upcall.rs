@@ -11,6 +11,7 @@
 //! - in the monitor elsewhere: on the way to the guest's trap code, which looks at
 //!   `upcall_pending` itself, or to an exit, at which the upcall is delivered.
 
+use super::sync_regs::Handed;
 use super::{Vcpu, VcpuError, ioctl, registers};
 use crate::carrier::{Carrier, Privilege};
 use crate::hypercall::Services;
@@ -86,10 +87,18 @@ impl Vcpu {
         };
         // KVM forgets an exception that it was about to inject when registers are set. The guest's
         // trap code looks for itself behind it.
-        if self.exception_waits()? {
+        let handed = match self.sync.take() {
+            Some(handed) => handed,
+            // It was no kick that ended KVM_RUN, but a timer.
+            None => Handed {
+                exception_waits: self.exception_waits()?,
+                registers: self.general()?,
+            },
+        };
+        if handed.exception_waits {
             return Ok(Delivery::ByGuest);
         }
-        let mut registers = self.general()?;
+        let mut registers = handed.registers;
         if self.breakpoint_may_wait(services, registers.rip) {
             services.timers.look_again(self.monitor.vcpu(), LOOK_AGAIN);
             return Ok(Delivery::AtExit);
@@ -131,7 +140,7 @@ impl Vcpu {
         }
         registers.rip = handler;
         registers.rflags = fresh_rflags(self.mode.privilege);
-        self.set_general(&registers)?;
+        self.sync.set(&registers);
         Ok(Delivery::Done)
     }
 
@@ -234,7 +243,8 @@ impl Vcpu {
         self.fd.get_regs().map_err(ioctl("KVM_GET_REGS"))
     }
 
-    fn set_general(&self, registers: &kvm_regs) -> Result<(), VcpuError> {
+    fn set_general(&mut self, registers: &kvm_regs) -> Result<(), VcpuError> {
+        self.sync.forget();
         self.fd.set_regs(registers).map_err(ioctl("KVM_SET_REGS"))
     }
 }

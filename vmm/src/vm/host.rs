@@ -55,6 +55,7 @@ pub enum HostError {
 const REQUIRED: &[(Cap, &str, &str)] = &[
     (Cap::UserMemory, "KVM_CAP_USER_MEMORY", "2.6.23"),
     (Cap::ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT", "4.12"),
+    (Cap::SyncRegs, "KVM_CAP_SYNC_REGS", "4.17"),
     (Cap::GetTscKhz, "KVM_CAP_GET_TSC_KHZ", "2.6.39"),
 ];
 

@@ -104,7 +104,7 @@ fn run(
 ) -> Result<(), String> {
     let immediate_exit = &raw mut vcpu.get_kvm_run().immediate_exit;
     // SAFETY: the run page is mapped as long as the vCPU lives, which is longer.
-    let _registration = unsafe { kicker.register(immediate_exit) };
+    let _registration = unsafe { kicker.register(immediate_exit, std::ptr::null()) };
     running.store(true, Ordering::SeqCst);
     loop {
         match vcpu.run() {

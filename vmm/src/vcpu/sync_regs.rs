@@ -1,0 +1,97 @@
+//! Registers that KVM hands over at an exit, and takes at an entry, in the run page
+//! (KVM_CAP_SYNC_REGS).
+//!
+//! On a nested host an ioctl of a vCPU takes 8 us, and an upcall would take three. To have KVM copy
+//! the registers at each exit would cost each hypercall 77 instructions (docs/decisions/0003), so
+//! they are asked for by whoever kicks the vCPU, and only then.
+#![allow(unsafe_code)]
+
+use kvm_bindings::{KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, kvm_regs, kvm_run};
+use kvm_ioctls::VcpuFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is asked for.
+pub const WANTED: u64 = (KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS) as u64;
+
+/// The part of a vCPU's run page that its registers go through.
+///
+/// KVM writes `events.flags`, never as 0, when it hands registers over; that they are 0 says that
+/// there are none.
+#[derive(Debug)]
+pub struct SyncRegs {
+    run: NonNull<kvm_run>,
+}
+
+// SAFETY: the page is used by whoever has the SyncRegs, and it moves together with its vCPU.
+unsafe impl Send for SyncRegs {}
+
+/// What KVM has handed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Handed {
+    /// The general registers.
+    pub registers: kvm_regs,
+    /// Whether KVM has an exception for the guest.
+    pub exception_waits: bool,
+}
+
+impl SyncRegs {
+    /// Those of `vcpu`.
+    ///
+    /// # Safety
+    ///
+    /// It must not be used after `vcpu` is dropped.
+    pub unsafe fn new(vcpu: &mut VcpuFd) -> Self {
+        Self {
+            run: NonNull::from(vcpu.get_kvm_run()),
+        }
+    }
+
+    /// Where a store of [`WANTED`] has KVM hand registers over at the end of the KVM_RUN under
+    /// way, or of the next one.
+    pub fn wish(&self) -> *const AtomicU64 {
+        // SAFETY: the page is mapped (the contract of `new`).
+        unsafe { (&raw const (*self.run.as_ptr()).kvm_valid_regs).cast() }
+    }
+
+    /// What KVM handed over at the end of the last KVM_RUN, if it did. The vCPU's registers are
+    /// not set by ioctl between, or [`Self::forget`] is called.
+    pub fn take(&mut self) -> Option<Handed> {
+        let run = self.run.as_ptr();
+        // SAFETY: the page is mapped, and all members of the union are plain numbers.
+        let handed = unsafe {
+            let regs = &raw const (*run).s.regs;
+            if (*regs).events.flags == 0 {
+                return None;
+            }
+            let exception = (*regs).events.exception;
+            Handed {
+                registers: (*regs).regs,
+                exception_waits: exception.injected != 0 || exception.pending != 0,
+            }
+        };
+        self.forget();
+        Some(handed)
+    }
+
+    /// Forgets what KVM handed over, what it is to take, and that it was asked.
+    pub fn forget(&mut self) {
+        let run = self.run.as_ptr();
+        // SAFETY: as in `take`; the wish is stored by other threads too, so the store is atomic.
+        unsafe {
+            (*self.wish()).store(0, Ordering::SeqCst);
+            (*run).s.regs.events.flags = 0;
+            (*run).kvm_dirty_regs = 0;
+        }
+    }
+
+    /// Has KVM take the general registers at the next KVM_RUN.
+    pub fn set(&mut self, registers: &kvm_regs) {
+        let run = self.run.as_ptr();
+        // SAFETY: as in `take`.
+        unsafe {
+            (*run).s.regs.regs = *registers;
+            (*run).kvm_dirty_regs = u64::from(KVM_SYNC_X86_REGS);
+        }
+    }
+}
