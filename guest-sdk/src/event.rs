@@ -280,38 +280,47 @@ pub fn upcalls_masked() -> bool {
     masked != 0
 }
 
-/// Masks upcalls on the running vCPU: whether they were. It is one instruction, so the answer is
-/// of the vCPU that it names.
+/// Masks upcalls on the running vCPU: whether they were.
+///
+/// A thread that is moved to another vCPU in here was not masked on the one, and masks the other.
+#[inline]
 pub fn mask_upcalls() -> bool {
-    let mut mask: u8 = 1;
+    let masked: u8;
     // SAFETY: the GS base is the vCPU's page, whose field is the guest's to write.
     unsafe {
         core::arch::asm!(
-            "xchg {}, gs:[{offset}]",
-            inout(reg_byte) mask,
+            "mov {masked}, gs:[{offset}]",
+            "mov byte ptr gs:[{offset}], 1",
+            masked = out(reg_byte) masked,
             offset = const offset_of!(VcpuPage, upcall_mask),
             options(nostack, preserves_flags),
         );
     }
-    mask != 0
+    masked != 0
 }
 
 /// Unmasks upcalls on the running vCPU: whether events wait that nobody will be told of any
 /// more. Then the caller takes them.
+///
+/// There is no fence between both instructions: the VMM looks at the mask on this vCPU's own
+/// thread, when it has left the guest. If it left between them, what it has set by then is read;
+/// if it left behind them, it sees that upcalls are not masked.
+#[inline]
 #[must_use = "events that came while upcalls were masked are this caller's to take"]
 pub fn unmask_upcalls() -> bool {
+    let pending: u8;
     // SAFETY: as in `mask_upcalls`.
     unsafe {
         core::arch::asm!(
-            "mov byte ptr gs:[{offset}], 0",
-            offset = const offset_of!(VcpuPage, upcall_mask),
+            "mov byte ptr gs:[{mask}], 0",
+            "mov {pending}, gs:[{offset}]",
+            pending = out(reg_byte) pending,
+            mask = const offset_of!(VcpuPage, upcall_mask),
+            offset = const offset_of!(VcpuPage, upcall_pending),
             options(nostack, preserves_flags),
         );
     }
-    // An x86 processor may read before its own earlier store is seen by others; the VMM sets
-    // `upcall_pending` and looks at the mask then.
-    core::sync::atomic::fence(Ordering::SeqCst);
-    upcall_pending()
+    pending != 0
 }
 
 /// A word of memory that guest and VMM share.
