@@ -41,6 +41,13 @@ impl ImageSource {
         image.map_err(|error| self.failure(error.into()))
     }
 
+    /// The guest's memory has what it needs of the image now.
+    pub fn let_go(&self) {
+        if matches!(self, Self::BuiltIn) {
+            built_in::let_go();
+        }
+    }
+
     /// What went wrong with a VM of this image; the message names the image where it is the
     /// image's fault.
     pub fn failure(&self, error: VmError) -> Failure {

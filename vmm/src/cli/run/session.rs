@@ -257,6 +257,7 @@ fn boot(mut plan: Plan, shared: &Shared, on_built: impl FnOnce()) -> Result<Fini
         plan.config.initrd = plan.initrd.as_ref().map(Initrd::read).transpose()?;
         let mut vm = Vm::new(&kvm, &plan.image, &plan.config, console, stages).map_err(failure)?;
         plan.config.initrd = None;
+        plan.source.let_go();
         boots += 1;
         let control = vm.control();
         shared.set_control(Arc::clone(&control));
