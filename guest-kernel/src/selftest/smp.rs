@@ -6,12 +6,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::time::Duration;
 use paravane_sdk::abi::{Errno, Features};
 use paravane_sdk::event::{Port, Priority};
 use paravane_sdk::sync::SpinLock;
+use paravane_sdk::time::Instant;
 use paravane_sdk::trap::{Resume, Vector};
+use paravane_sdk::upcall::{self, Masked};
 use paravane_sdk::vcpu::{self, PerVcpu};
-use paravane_sdk::{sched, start_info, upcall};
+use paravane_sdk::{sched, start_info};
 
 pub const GROUP: Group = Group {
     name: "smp",
@@ -23,6 +26,7 @@ pub const GROUP: Group = Group {
         the_heap_between_vcpus,
         traps_on_every_vcpu,
         interrupts_between_vcpus,
+        each_event_comes_once,
     ],
 };
 
@@ -223,6 +227,79 @@ fn interrupts_between_vcpus() -> Outcome {
     outcome?;
     let expected: Vec<_> = (0..total as u32).map(|hop| hop % count).collect();
     ensure_eq!(*hops.lock(), expected, "the vCPUs that were interrupted");
+    Ok(())
+}
+
+/// Each vCPU sends to all, and masks its own upcalls half of the time: what was sent to a port that
+/// was not pending comes, once; what was sent to one that was comes with that.
+fn each_event_comes_once() -> Outcome {
+    if !available() || !start_info::get().features().contains(Features::EVENTS) {
+        return Ok(());
+    }
+    const SENDS: u32 = 200;
+    const TIME: Duration = Duration::from_millis(200);
+    let count = vcpu::count();
+    let ports = (0..count)
+        .map(|id| Port::for_ipi(id, Priority::default()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("event_bind_ipi: {error}"))?;
+    let ports = Arc::new(ports);
+    let counters =
+        || -> Arc<Vec<AtomicU64>> { Arc::new((0..count).map(|_| AtomicU64::new(0)).collect()) };
+    let (sent, come) = (counters(), counters());
+    for (id, port) in (0..).zip(ports.iter()) {
+        let come = Arc::clone(&come);
+        upcall::set_handler(port.number(), move |_| {
+            come[id].fetch_add(1, Ordering::SeqCst);
+        });
+    }
+    let was_enabled = upcall::is_enabled();
+    upcall::enable();
+    let (own, all_sent, all_come) = (Arc::clone(&ports), Arc::clone(&sent), Arc::clone(&come));
+    let ready = AtomicU32::new(0);
+    let outcome = on_all(move |id| {
+        let begun = Instant::now();
+        for round in 0..SENDS {
+            let to = ((id + round) % count) as usize;
+            let masked = round.is_multiple_of(2).then(Masked::new);
+            if own[to].send() == Ok(true) {
+                all_sent[to].fetch_add(1, Ordering::SeqCst);
+            }
+            drop(masked);
+            if begun.elapsed() > TIME {
+                break;
+            }
+        }
+        // Nobody leaves, with whom upcalls of others could come, before all have come.
+        ready.fetch_add(1, Ordering::SeqCst);
+        let own = id as usize;
+        while ready.load(Ordering::SeqCst) < count
+            || all_come[own].load(Ordering::SeqCst) < all_sent[own].load(Ordering::SeqCst)
+        {
+            if begun.elapsed() > Duration::from_secs(20) {
+                return;
+            }
+            sched::yield_now();
+        }
+    });
+    if !was_enabled {
+        upcall::disable();
+    }
+    for port in ports.iter() {
+        upcall::clear_handler(port.number());
+    }
+    outcome?;
+    let totals = |counters: &[AtomicU64]| -> Vec<_> {
+        counters
+            .iter()
+            .map(|each| each.load(Ordering::SeqCst))
+            .collect()
+    };
+    ensure_eq!(
+        totals(&come),
+        totals(&sent),
+        "how many events came on each vCPU"
+    );
     Ok(())
 }
 
