@@ -2,6 +2,7 @@
 
 use super::{Group, Outcome, ensure, ensure_eq, tests};
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -47,6 +48,29 @@ fn on_all(body: impl Fn(u32) + Send + Sync + 'static) -> Outcome {
         "the number of vCPUs started"
     );
     Ok(())
+}
+
+/// A port for each vCPU, at which others interrupt it.
+fn a_port_for_each() -> Result<Arc<Vec<Port>>, String> {
+    let ports = (0..vcpu::count()).map(|id| Port::for_ipi(id, Priority::default()));
+    let ports = ports.collect::<Result<Vec<_>, _>>();
+    ports
+        .map(Arc::new)
+        .map_err(|error| format!("event_bind_ipi: {error}"))
+}
+
+/// As [`on_all`], with upcalls. The handlers of the ports are gone at the end.
+fn on_all_with_upcalls(ports: &[Port], body: impl Fn(u32) + Send + Sync + 'static) -> Outcome {
+    let was_enabled = upcall::is_enabled();
+    upcall::enable();
+    let outcome = on_all(body);
+    if !was_enabled {
+        upcall::disable();
+    }
+    for port in ports {
+        upcall::clear_handler(port.number());
+    }
+    outcome
 }
 
 fn all_start() -> Outcome {
@@ -186,11 +210,7 @@ fn interrupts_between_vcpus() -> Outcome {
     }
     const ROUNDS: u32 = 3;
     let count = vcpu::count();
-    let ports = (0..count)
-        .map(|id| Port::for_ipi(id, Priority::default()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("event_bind_ipi: {error}"))?;
-    let ports = Arc::new(ports);
+    let ports = a_port_for_each()?;
     let hops = Arc::new(SpinLock::new(Vec::new()));
     let total = (ROUNDS * count) as usize;
     for id in 0..count {
@@ -207,9 +227,7 @@ fn interrupts_between_vcpus() -> Outcome {
         });
     }
     let (first, seen) = (Arc::clone(&ports), Arc::clone(&hops));
-    let was_enabled = upcall::is_enabled();
-    upcall::enable();
-    let outcome = on_all(move |id| {
+    on_all_with_upcalls(&ports, move |id| {
         if id == 0 {
             let _ = first[0].send();
         }
@@ -217,14 +235,7 @@ fn interrupts_between_vcpus() -> Outcome {
             // A host with fewer processors has others to run.
             sched::yield_now();
         }
-    });
-    if !was_enabled {
-        upcall::disable();
-    }
-    for port in ports.iter() {
-        upcall::clear_handler(port.number());
-    }
-    outcome?;
+    })?;
     let expected: Vec<_> = (0..total as u32).map(|hop| hop % count).collect();
     ensure_eq!(*hops.lock(), expected, "the vCPUs that were interrupted");
     Ok(())
@@ -239,11 +250,7 @@ fn each_event_comes_once() -> Outcome {
     const SENDS: u32 = 200;
     const TIME: Duration = Duration::from_millis(200);
     let count = vcpu::count();
-    let ports = (0..count)
-        .map(|id| Port::for_ipi(id, Priority::default()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("event_bind_ipi: {error}"))?;
-    let ports = Arc::new(ports);
+    let ports = a_port_for_each()?;
     let counters =
         || -> Arc<Vec<AtomicU64>> { Arc::new((0..count).map(|_| AtomicU64::new(0)).collect()) };
     let (sent, come) = (counters(), counters());
@@ -253,11 +260,9 @@ fn each_event_comes_once() -> Outcome {
             come[id].fetch_add(1, Ordering::SeqCst);
         });
     }
-    let was_enabled = upcall::is_enabled();
-    upcall::enable();
     let (own, all_sent, all_come) = (Arc::clone(&ports), Arc::clone(&sent), Arc::clone(&come));
     let ready = AtomicU32::new(0);
-    let outcome = on_all(move |id| {
+    on_all_with_upcalls(&ports, move |id| {
         let begun = Instant::now();
         for round in 0..SENDS {
             let to = ((id + round) % count) as usize;
@@ -281,14 +286,7 @@ fn each_event_comes_once() -> Outcome {
             }
             sched::yield_now();
         }
-    });
-    if !was_enabled {
-        upcall::disable();
-    }
-    for port in ports.iter() {
-        upcall::clear_handler(port.number());
-    }
-    outcome?;
+    })?;
     let totals = |counters: &[AtomicU64]| -> Vec<_> {
         counters
             .iter()
