@@ -326,6 +326,8 @@ impl Vcpu {
             }
             services.timers.run_due(self.monitor.vcpu(), services);
             if !self.upcall_due(services)? {
+                // Or each exit would bring registers that nobody wants.
+                self.sync.forget();
                 return Ok(None);
             }
             if self.incomplete {
@@ -466,7 +468,7 @@ impl Vcpu {
         registers.rip = self.monitor.entry(Entry::Resume);
         registers.rsp = frame;
         registers.rflags = 2;
-        self.sync.forget();
+        self.sync.discard();
         self.fd.set_regs(&registers).map_err(ioctl("KVM_SET_REGS"))
     }
 

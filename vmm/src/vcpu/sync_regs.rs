@@ -55,7 +55,7 @@ impl SyncRegs {
     }
 
     /// What KVM handed over at the end of the last KVM_RUN, if it did. The vCPU's registers are
-    /// not set by ioctl between, or [`Self::forget`] is called.
+    /// not set by ioctl between, or [`Self::discard`] is called.
     pub fn take(&mut self) -> Option<Handed> {
         let run = self.run.as_ptr();
         // SAFETY: the page is mapped, and all members of the union are plain numbers.
@@ -74,15 +74,21 @@ impl SyncRegs {
         Some(handed)
     }
 
-    /// Forgets what KVM handed over, what it is to take, and that it was asked.
+    /// Forgets what KVM handed over, and that it was asked to.
     pub fn forget(&mut self) {
         let run = self.run.as_ptr();
         // SAFETY: as in `take`; the wish is stored by other threads too, so the store is atomic.
         unsafe {
             (*self.wish()).store(0, Ordering::SeqCst);
             (*run).s.regs.events.flags = 0;
-            (*run).kvm_dirty_regs = 0;
         }
+    }
+
+    /// Forgets all of it, and what KVM is to take too: the registers are set in another way.
+    pub fn discard(&mut self) {
+        self.forget();
+        // SAFETY: as in `take`.
+        unsafe { (*self.run.as_ptr()).kvm_dirty_regs = 0 };
     }
 
     /// Has KVM take the general registers at the next KVM_RUN.

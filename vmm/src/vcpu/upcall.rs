@@ -244,7 +244,7 @@ impl Vcpu {
     }
 
     fn set_general(&mut self, registers: &kvm_regs) -> Result<(), VcpuError> {
-        self.sync.forget();
+        self.sync.discard();
         self.fd.set_regs(registers).map_err(ioctl("KVM_SET_REGS"))
     }
 }
