@@ -101,3 +101,50 @@ impl SyncRegs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_handed_over_is_taken_once() {
+        let mut page = Box::new(kvm_run::default());
+        let run = NonNull::from(page.as_mut());
+        let mut sync = SyncRegs { run };
+        assert!(sync.take().is_none());
+        // SAFETY: the page lives to the end of the test, and only this thread uses it.
+        unsafe {
+            (*sync.wish()).store(WANTED, Ordering::SeqCst);
+            // What KVM does at the end of KVM_RUN.
+            (*run.as_ptr()).s.regs.regs.rip = 0x1234;
+            (*run.as_ptr()).s.regs.events.flags = 1;
+            (*run.as_ptr()).s.regs.events.exception.pending = 1;
+        }
+        let handed = sync.take().unwrap();
+        assert_eq!(
+            (handed.registers.rip, handed.exception_waits),
+            (0x1234, true)
+        );
+        assert!(sync.take().is_none());
+        // SAFETY: as above.
+        assert_eq!(unsafe { (*run.as_ptr()).kvm_valid_regs }, 0);
+    }
+
+    #[test]
+    fn what_is_to_be_taken_is_not_what_was_handed_over() {
+        let mut page = Box::new(kvm_run::default());
+        let run = NonNull::from(page.as_mut());
+        let mut sync = SyncRegs { run };
+        sync.set(&kvm_regs {
+            rip: 0x5678,
+            ..Default::default()
+        });
+        assert!(sync.take().is_none());
+        // SAFETY: as above.
+        let dirty = || unsafe { (*run.as_ptr()).kvm_dirty_regs };
+        sync.forget();
+        assert_eq!(dirty(), u64::from(KVM_SYNC_X86_REGS));
+        sync.discard();
+        assert_eq!(dirty(), 0);
+    }
+}
