@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 /// A running vCPU thread.
 #[derive(Debug)]
 struct Target {
-    thread: libc::pthread_t,
+    process: libc::pid_t,
+    thread: libc::pid_t,
     /// Where it is stored that the vCPU's registers are wanted; null for nowhere.
     wish: *const AtomicU64,
 }
@@ -53,9 +54,13 @@ impl Kicker {
         wish: *const AtomicU64,
     ) -> Registration<'_> {
         install_handler();
-        // SAFETY: pthread_self has no precondition.
-        let thread = unsafe { libc::pthread_self() };
-        *lock(&self.target) = Some(Target { thread, wish });
+        // SAFETY: neither has a precondition.
+        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+        *lock(&self.target) = Some(Target {
+            process,
+            thread,
+            wish,
+        });
         IMMEDIATE_EXIT.set(immediate_exit.cast_const().cast());
         Registration {
             kicker: self,
@@ -73,8 +78,10 @@ impl Kicker {
                 // SAFETY: the contract of `register`; the registration has not ended.
                 unsafe { (*target.wish).store(sync_regs::WANTED, Ordering::SeqCst) };
             }
-            // SAFETY: the thread is registered, so it has not ended.
-            unsafe { libc::pthread_kill(target.thread, signal()) };
+            // Not pthread_kill, which makes two system calls more before this one: each is 8 us on
+            // some hosts.
+            // SAFETY: the thread is registered, so it has not ended, and no other has its number.
+            unsafe { libc::syscall(libc::SYS_tgkill, target.process, target.thread, signal()) };
         }
     }
 }
