@@ -306,8 +306,8 @@ mod tests {
             ),
             ("/home/u/guest", "src/main.rs", "src/main.rs"),
             (
-                "/work/guest-sdk",
-                "/work/guest-sdk/src/lib.rs",
+                "/build/guest-sdk",
+                "/build/guest-sdk/src/lib.rs",
                 "guest-sdk/src/lib.rs",
             ),
             ("", "/src/lib.rs", "/src/lib.rs"),
