@@ -109,22 +109,24 @@ extern "C" fn enter() -> ! {
 ///
 /// Only [`enter`] calls this, with what [`start`] gave it.
 unsafe extern "C" fn started(start: *mut Start) -> ! {
-    // SAFETY: the caller's promise.
-    let start = unsafe { Box::from_raw(start) };
-    // SAFETY: nothing on this vCPU has used them yet; they may be left from when it last ran.
-    unsafe {
-        words::store::<{ words::THREAD }>(0);
-        words::store32::<{ words::MASK_DEPTH }>(0);
-        words::store32::<{ words::RESCHEDULE }>(0);
-        words::store32::<{ words::SPACE }>(0);
-        words::store::<{ words::STACK }>(start.lowest);
-    }
+    let main = {
+        // SAFETY: the caller's promise. It is freed here: this function does not return.
+        let start = unsafe { Box::from_raw(start) };
+        // SAFETY: nothing on this vCPU has used them yet; they may be left from when it last ran.
+        unsafe {
+            words::store::<{ words::THREAD }>(0);
+            words::store32::<{ words::MASK_DEPTH }>(0);
+            words::store32::<{ words::RESCHEDULE }>(0);
+            words::store32::<{ words::SPACE }>(0);
+            words::store::<{ words::STACK }>(start.lowest);
+        }
+        start.main
+    };
     trap::register();
     task::vcpu_started();
     if start_info::get().features().contains(Features::EVENTS) {
         upcall::enable();
     }
-    let Start { main, .. } = *start;
     main(id());
     // SAFETY: this vCPU has nothing more to do, and this frame holds nothing.
     let stopped = unsafe { raw::vcpu_stop(id()) };
