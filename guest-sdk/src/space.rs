@@ -18,7 +18,9 @@
 //! RAM writable, so whoever is to execute a page takes that right from the linear map first:
 //!
 //! ```ignore
+//! // SAFETY: nobody writes to the page any more.
 //! unsafe { AddressSpace::KERNEL.protect(linear_address, PAGE_SIZE, Rights::READ) }?;
+//! // SAFETY: nobody else uses this address.
 //! unsafe { space.map(address, gpa, PAGE_SIZE, Rights::READ_EXECUTE) }?;
 //! ```
 //!

@@ -2,9 +2,9 @@
 
 use crate::workspace;
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 /// The exit codes that are the VMM's own, as `paravane --help` lists them.
 pub mod exit_code {
@@ -153,6 +153,73 @@ pub fn guest_command(command_line: &str, options: &[&str]) -> Command {
     }
     command.args(options);
     command
+}
+
+/// A program that runs, and is talked to.
+pub struct Running {
+    child: Child,
+    /// Its standard input, which ends when this is taken and dropped.
+    pub stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// Starts a command.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("paravane starts");
+        Self {
+            stdin: child.stdin.take(),
+            stdout: BufReader::new(child.stdout.take().expect("stdout is a pipe")),
+            child,
+        }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line that it prints, with its end.
+    ///
+    /// # Panics
+    ///
+    /// When that is no text.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("it is text");
+        line
+    }
+
+    /// Writes to its standard input.
+    ///
+    /// # Panics
+    ///
+    /// When nobody reads it.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        stdin.write_all(bytes).expect("it is read");
+    }
+
+    /// Waits for its end, with its input open if it was: the exit code, and what it printed
+    /// meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// When that is no text.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("it is text");
+        let status = self.child.wait().expect("paravane ends");
+        (status.code(), rest)
+    }
 }
 
 /// Runs a command to its end with this on its standard input, which then ends.

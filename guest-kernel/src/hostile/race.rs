@@ -7,7 +7,7 @@
 
 use super::{Random, leak};
 use core::ptr::with_exposed_provenance_mut;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use paravane_sdk::abi::address_space::PAGE_SIZE;
 use paravane_sdk::abi::calls::number;
@@ -34,13 +34,7 @@ const MEMORY_CALLS: [u16; 11] = [
     number::vcpu_set_affinity_hint,
 ];
 
-/// The first words of the page of arguments.
-static PAGE: AtomicU64 = AtomicU64::new(0);
-
-/// The vCPU page of the vCPU that makes calls.
-static VICTIM: AtomicU64 = AtomicU64::new(0);
-
-/// Whether that and the event page are overwritten too.
+/// Whether the pages that are shared with the VMM are overwritten too.
 static ALL: AtomicBool = AtomicBool::new(false);
 
 pub fn run() -> i32 {
@@ -48,32 +42,27 @@ pub fn run() -> i32 {
     let Some(page) = address::phys_to_virt(Gpa(gpa), PAGE_SIZE as usize) else {
         return 1;
     };
-    PAGE.store(page as u64, Ordering::Release);
-    VICTIM.store(vcpu::page() as u64, Ordering::Release);
-    let space = raw::as_create().unwrap_or(0);
-    vcpu::start_all(overwrite);
+    let targets = Targets {
+        arguments: page as u64,
+        shared: [vcpu::page() as u64, start_info::get().page().event_page],
+    };
+    let space = u64::from(raw::as_create().unwrap_or(0));
+    vcpu::start_all(move |id| overwrite(id, targets));
 
     let calls = repeat(0x1234_5678, |random| {
         let call = MEMORY_CALLS[random.below(MEMORY_CALLS.len() as u64) as usize];
-        let count = match call {
-            number::as_map | number::as_unmap | number::as_protect => 1 + random.below(4),
-            _ => 0,
-        };
         let at = gpa + 8 * random.below(400);
-        let arguments = match call {
-            number::as_map | number::as_unmap | number::as_protect => [u64::from(space), at],
-            number::as_query => [u64::from(space), task_address(random)],
-            number::vcpu_set_affinity_hint => [0, at],
-            number::core_stats => [at, 32],
-            _ => [at, random.below(8)],
+        let (count, [a, b, c]) = match call {
+            number::as_map | number::as_unmap | number::as_protect => {
+                (1 + random.below(4), [space, at, 0])
+            }
+            number::as_query => (0, [space, task_address(random), at]),
+            number::vcpu_set_affinity_hint => (0, [0, at, 0]),
+            number::core_stats => (0, [at, 32, 0]),
+            // The third is a deadline that is over.
+            _ => (0, [at, random.below(8), 1]),
         };
-        let third = match call {
-            number::as_query => at,
-            // A deadline that is over.
-            _ => 1,
-        };
-        let [a, b] = arguments;
-        (u64::from(call) | count << 32, [a, b, third, 0, 0, 0])
+        (u64::from(call) | count << 32, [a, b, c, 0, 0, 0])
     });
     println!("race: {calls} calls with arguments that changed");
 
@@ -104,17 +93,23 @@ fn task_address(random: &mut Random) -> u64 {
     TASK_AREA_START + random.below(16) * PAGE_SIZE + random.below(2) * LARGE_PAGE_SIZE
 }
 
+/// What is overwritten, as addresses of pages.
+#[derive(Clone, Copy)]
+struct Targets {
+    /// The arguments of calls.
+    arguments: u64,
+    /// The vCPU page of the vCPU that makes calls, and the event page.
+    shared: [u64; 2],
+}
+
 /// Overwrites words with what is nearly right, for ever.
-fn overwrite(id: u32) {
+fn overwrite(id: u32, targets: Targets) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15 + u64::from(id));
-    let info = start_info::get().page();
-    let pages = [VICTIM.load(Ordering::Acquire), info.event_page];
     let ram = start_info::get().ram_size();
     loop {
-        let arguments = PAGE.load(Ordering::Acquire);
         let page = match random.below(4) {
-            which @ 0..2 if ALL.load(Ordering::Acquire) => pages[which as usize],
-            _ => arguments,
+            which @ 0..2 if ALL.load(Ordering::Acquire) => targets.shared[which as usize],
+            _ => targets.arguments,
         };
         let value = match random.below(8) {
             0 => random.next(),

@@ -33,9 +33,15 @@ const SCRATCH: usize = 8;
 const USERS: [usize; 2] = [0, 64];
 
 /// How often memory is taken back while the other guest reads it: for so long, and so often at
-/// least and at most. On an emulated host each round takes a second.
+/// least and at most. An emulated host has no time for many.
 const TIME: Duration = Duration::from_secs(1);
 const ROUNDS: RangeInclusive<u32> = 5..=100;
+
+/// The round in which guest 0 crashes, if it is to.
+const CRASH_ROUND: u32 = 3;
+
+/// The size of the grant that says that there are no more rounds, in bytes.
+const LAST_SIZE: u64 = 2 * PAGE_SIZE;
 
 /// Plays the part that this guest's number gives it.
 ///
@@ -65,12 +71,6 @@ pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
         }
     }
 }
-
-/// The round in which guest 0 crashes, if it is to.
-const CRASH_ROUND: u32 = 3;
-
-/// The size of the grant that says that there are no more rounds, in bytes.
-const LAST_SIZE: u64 = 2 * PAGE_SIZE;
 
 /// Counts rounds.
 struct Rounds {

@@ -2,10 +2,8 @@
 
 use super::InMode;
 use crate::modes::Mode;
-use crate::program::guest_command;
+use crate::program::{Running, guest_command};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 pub(super) const IN_EVERY_MODE: &[InMode] = &[(
     "what_a_guest_releases_the_host_has_again",
@@ -20,63 +18,35 @@ const SIZE: u64 = 64 << 10;
 const SLACK: u64 = 6 << 10;
 
 fn what_a_guest_releases_the_host_has_again(mode: Mode) {
-    let mut watched = Watched::start(mode);
-    let untouched = watched.step("untouched");
-    let touched = watched.step("touched");
+    let command_line = format!("balloon={}", SIZE >> 10);
+    let mut watched = Running::start(&mut guest_command(&command_line, &mode.options()));
+    let untouched = step(&mut watched, "untouched");
+    let touched = step(&mut watched, "touched");
     assert!(
         touched >= untouched + SIZE - SLACK,
         "{untouched} -> {touched}"
     );
-    let released = watched.step("released");
+    let released = step(&mut watched, "released");
     assert!(released <= untouched + SLACK, "{touched} -> {released}");
     // To read takes no memory: the host shows its page of zeros.
-    let read = watched.step("read");
+    let read = step(&mut watched, "read");
     assert!(read <= untouched + SLACK, "{released} -> {read}");
-    let populated = watched.step("populated");
+    let populated = step(&mut watched, "populated");
     assert!(populated >= read + SIZE - SLACK, "{read} -> {populated}");
-    watched.end();
+    assert_eq!(watched.end().0, Some(0));
 }
 
-/// A guest that does something and says so, and waits for a byte before it goes on.
-struct Watched {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Watched {
-    fn start(mode: Mode) -> Self {
-        let command_line = format!("balloon={}", SIZE >> 10);
-        let mut child = guest_command(&command_line, &mode.options())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("paravane starts");
-        Self {
-            stdin: child.stdin.take().expect("stdin is a pipe"),
-            stdout: BufReader::new(child.stdout.take().expect("stdout is a pipe")),
-            child,
-        }
-    }
-
-    /// The program's resident memory in KiB, when the guest has said that it has come so far.
-    fn step(&mut self, name: &str) -> u64 {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).expect("stdout is open");
-        assert_eq!(line.trim_end(), name);
-        let path = format!("/proc/{}/smaps_rollup", self.child.id());
-        let text = fs::read_to_string(path).expect("the program runs");
-        let field = text.lines().find_map(|line| line.strip_prefix("Rss:"));
-        let number = field.and_then(|field| field.split_whitespace().next());
-        let rss = number
-            .and_then(|number| number.parse().ok())
-            .expect("a number of KiB");
-        self.stdin.write_all(b"\n").expect("the guest reads");
-        rss
-    }
-
-    fn end(mut self) {
-        let status = self.child.wait().expect("the program ends");
-        assert_eq!(status.code(), Some(0));
-    }
+/// The resident memory in KiB of a guest's program, when the guest has said that it has come so far.
+/// It goes on then.
+fn step(guest: &mut Running, name: &str) -> u64 {
+    assert_eq!(guest.line().trim_end(), name);
+    let path = format!("/proc/{}/smaps_rollup", guest.id());
+    let text = fs::read_to_string(path).expect("the program runs");
+    let field = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let number = field.and_then(|field| field.split_whitespace().next());
+    let rss = number
+        .and_then(|number| number.parse().ok())
+        .expect("a number of KiB");
+    guest.write(b"\n");
+    rss
 }

@@ -2,9 +2,8 @@
 
 use super::Once;
 use super::console::terminate;
-use crate::program::{exit_code, guest, guest_command};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use crate::program::{Running, exit_code, guest, guest_command};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub(super) const ONCE: &[Once] = &[
@@ -31,62 +30,21 @@ pub(super) const ONCE: &[Once] = &[
     ),
 ];
 
-/// The bundled kernel's service, which has begun to serve.
-struct Service {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Service {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("paravane starts");
-        let stdin = child.stdin.take().expect("stdin is a pipe");
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        let mut service = Self {
-            child,
-            stdin,
-            stdout: BufReader::new(stdout),
-        };
-        assert_eq!(service.line(), "serving\n");
-        service
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).expect("it is text");
-        line
-    }
-
-    fn terminate(&self) {
-        terminate(self.child.id());
-    }
-
-    /// Waits for its end: the exit code, and what it printed meanwhile.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).expect("it is text");
-        let status = self.child.wait().expect("paravane ends");
-        (status.code(), rest)
-    }
+/// Starts the bundled kernel's service, which has begun to serve when this returns.
+fn start(command: &mut Command) -> Running {
+    let mut service = Running::start(command.stderr(Stdio::null()));
+    assert_eq!(service.line(), "serving\n");
+    service
 }
 
 fn input_comes_as_an_event() {
-    let mut service = Service::start(&mut guest_command("service", &[]));
+    let mut service = start(&mut guest_command("service", &[]));
     for line in 0..100 {
         let line = format!("line {line}\n");
-        service
-            .stdin
-            .write_all(line.as_bytes())
-            .expect("it is read");
+        service.write(line.as_bytes());
         assert_eq!(service.line(), line);
     }
-    service.terminate();
+    terminate(service.id());
     assert_eq!(service.end(), (Some(0), "shutting down\n".to_string()));
 }
 
@@ -98,16 +56,16 @@ fn the_end_of_the_input_is_an_event_too() {
 }
 
 fn a_guest_that_wants_to_be_asked_shuts_down() {
-    let service = Service::start(&mut guest_command("service", &["--grace", "100"]));
-    service.terminate();
+    let service = start(&mut guest_command("service", &["--grace", "100"]));
+    terminate(service.id());
     assert_eq!(service.end(), (Some(0), "shutting down\n".to_string()));
 }
 
 fn a_guest_that_does_not_shut_down_in_time_is_stopped() {
     let options = ["--grace", "400ms"];
-    let service = Service::start(&mut guest_command("service=stubborn", &options));
+    let service = start(&mut guest_command("service=stubborn", &options));
     let begun = Instant::now();
-    service.terminate();
+    terminate(service.id());
     let (code, rest) = service.end();
     assert_eq!(code, Some(exit_code::TERMINATED));
     assert_eq!(rest, "not now\n");
@@ -116,27 +74,18 @@ fn a_guest_that_does_not_shut_down_in_time_is_stopped() {
 
 fn who_asks_twice_does_not_want_to_wait() {
     let options = ["--grace", "3000"];
-    let mut service = Service::start(&mut guest_command("service=stubborn", &options));
-    service.terminate();
+    let mut service = start(&mut guest_command("service=stubborn", &options));
+    terminate(service.id());
     assert_eq!(service.line(), "not now\n");
-    service.terminate();
+    terminate(service.id());
     let (code, _) = service.end();
     assert_eq!(code, Some(exit_code::TERMINATED));
 }
 
 fn a_guest_that_cannot_be_asked_is_stopped_at_once() {
-    let mut child = guest_command("loop", &["--grace", "3000"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("paravane starts");
-    let stdout = child.stdout.take().expect("stdout is a pipe");
-    let mut line = String::new();
-    BufReader::new(stdout)
-        .read_line(&mut line)
-        .expect("it is text");
-    assert_eq!(line, "looping\n");
-    terminate(child.id());
-    let ended = child.wait().expect("paravane ends");
-    assert_eq!(ended.code(), Some(exit_code::TERMINATED));
+    let mut looping =
+        Running::start(guest_command("loop", &["--grace", "3000"]).stderr(Stdio::null()));
+    assert_eq!(looping.line(), "looping\n");
+    terminate(looping.id());
+    assert_eq!(looping.end().0, Some(exit_code::TERMINATED));
 }

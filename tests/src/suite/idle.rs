@@ -1,10 +1,8 @@
 //! A guest that has nothing to do costs nothing.
 
 use super::Once;
-use crate::program::guest_command;
+use crate::program::{Running, guest_command};
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,28 +15,18 @@ pub(super) const ONCE: &[Once] = &[(
 const WATCHED: Duration = Duration::from_secs(2);
 
 fn an_idle_guest_of_four_vcpus_uses_no_processor() {
-    let mut child = guest_command("idle", &["--vcpus", "4"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("paravane starts");
-    let stdin = child.stdin.take().expect("stdin is a pipe");
-    let stdout = child.stdout.take().expect("stdout is a pipe");
-    let mut line = String::new();
-    BufReader::new(stdout)
-        .read_line(&mut line)
-        .expect("it is text");
-    assert_eq!(line, "idle\n");
+    let mut guest = Running::start(&mut guest_command("idle", &["--vcpus", "4"]));
+    assert_eq!(guest.line(), "idle\n");
 
     let begun = Instant::now();
-    let before = processor_time(child.id());
+    let before = processor_time(guest.id());
     thread::sleep(WATCHED);
-    let used = processor_time(child.id()) - before;
+    let used = processor_time(guest.id()) - before;
     let share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
     assert!(share < 0.01, "{used:?}: {:.2} % of a core", share * 100.0);
 
-    drop(stdin);
-    assert_eq!(child.wait().expect("paravane ends").code(), Some(0));
+    drop(guest.stdin.take());
+    assert_eq!(guest.end().0, Some(0));
 }
 
 /// What all threads of a process have used, by `/proc/PID/task/TID/schedstat`.

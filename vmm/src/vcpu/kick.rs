@@ -78,8 +78,8 @@ impl Kicker {
                 // SAFETY: the contract of `register`; the registration has not ended.
                 unsafe { (*target.wish).store(sync_regs::WANTED, Ordering::SeqCst) };
             }
-            // Not pthread_kill, which makes two system calls more before this one: each is 8 us on
-            // some hosts.
+            // Not pthread_kill, which makes two system calls more before this one: 10 us of an
+            // event's way on a nested host (docs/decisions/0011).
             // SAFETY: the thread is registered, so it has not ended, and no other has its number.
             unsafe { libc::syscall(libc::SYS_tgkill, target.process, target.thread, signal()) };
         }

@@ -6,3 +6,4 @@ mod pair;
 pub mod port_writes;
 pub mod start;
 pub mod timer;
+mod vm;

@@ -2,12 +2,10 @@
 //! KVM's means alone, at the privilege at which a guest of Paravane's runs on this host.
 #![allow(unsafe_code)]
 
-use kvm_bindings::{
-    KVM_MAX_CPUID_ENTRIES, kvm_regs, kvm_segment, kvm_sregs, kvm_userspace_memory_region,
-};
-use kvm_ioctls::{Error, Kvm, VcpuFd, VmFd};
+use super::vm::Vm;
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_regs, kvm_segment, kvm_sregs};
+use kvm_ioctls::{Error, Kvm, VcpuFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 // Guest-physical addresses, which the page tables map one to one.
 const PML4: u64 = 0x1000;
@@ -69,10 +67,7 @@ pub struct Pair {
 }
 
 /// The times that the vCPUs note, by the TSC. The VM lives as long as this.
-pub struct Times {
-    memory: GuestMemoryMmap,
-    _vm: VmFd,
-}
+pub struct Times(Vm);
 
 /// `rdtsc; shl rdx, 32; or rax, rdx; mov [address], rax`.
 fn note_time(address: u64) -> Vec<u8> {
@@ -95,43 +90,29 @@ impl Pair {
     /// One whose vCPUs run at this CPL, 0 or 3.
     pub fn new(cpl: u8, role: Role) -> Result<Self, Error> {
         let kvm = Kvm::new()?;
-        let vm = kvm.create_vm()?;
-        let memory: GuestMemoryMmap = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), MEMORY)])
-            .map_err(|_| Error::new(libc::ENOMEM))?;
-        let failed = |_| Error::new(libc::EFAULT);
-        let put = |at: u64, bytes: &[u8]| memory.write_slice(bytes, GuestAddress(at));
+        let vm = Vm::new(&kvm, MEMORY)?;
         let words = |words: &[u64]| -> Vec<u8> {
             words.iter().flat_map(|word| word.to_le_bytes()).collect()
         };
         // Present, writable, user; and a page of 2 MiB.
-        put(PML4, &words(&[PDPT | 7])).map_err(failed)?;
-        put(PDPT, &words(&[PD | 7])).map_err(failed)?;
-        put(PD, &words(&[0x80 | 7])).map_err(failed)?;
-        put(GDT, &words(&GDT_WORDS)).map_err(failed)?;
+        vm.put(PML4, &words(&[PDPT | 7]))?;
+        vm.put(PDPT, &words(&[PD | 7]))?;
+        vm.put(PD, &words(&[0x80 | 7]))?;
+        vm.put(GDT, &words(&GDT_WORDS))?;
         // An interrupt gate.
         let gate = HANDLER & 0xffff | u64::from(KERNEL_CS) << 16 | 0x8e00 << 32;
-        put(IDT + 16 * u64::from(VECTOR), &words(&[gate, 0])).map_err(failed)?;
-        put(TSS + 4, &words(&[STACK])).map_err(failed)?;
-        put(SENDER, &note_and_exit(SENT)).map_err(failed)?;
-        put(STARTER, &note_and_exit(NOTICED)).map_err(failed)?;
+        vm.put(IDT + 16 * u64::from(VECTOR), &words(&[gate, 0]))?;
+        vm.put(TSS + 4, &words(&[STACK]))?;
+        vm.put(SENDER, &note_and_exit(SENT))?;
+        vm.put(STARTER, &note_and_exit(NOTICED))?;
         // `jmp $`.
-        put(SPINNER, &[0xeb, 0xfe]).map_err(failed)?;
+        vm.put(SPINNER, &[0xeb, 0xfe])?;
         // It returns by `iretq`.
         let handler = [note_time(NOTICED), vec![0x48, 0xcf]].concat();
-        put(HANDLER, &handler).map_err(failed)?;
-        let host = memory.get_host_address(GuestAddress(0)).map_err(failed)?;
-        let region = kvm_userspace_memory_region {
-            slot: 0,
-            flags: 0,
-            guest_phys_addr: 0,
-            memory_size: MEMORY as u64,
-            userspace_addr: host as u64,
-        };
-        // SAFETY: the range is `memory`'s, which lives as long as the VM in the same struct.
-        unsafe { vm.set_user_memory_region(region)? };
+        vm.put(HANDLER, &handler)?;
         let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
         let vcpu = |id, rip| -> Result<VcpuFd, Error> {
-            let vcpu = vm.create_vcpu(id)?;
+            let vcpu = vm.fd.create_vcpu(id)?;
             vcpu.set_cpuid2(&cpuid)?;
             let mut sregs = vcpu.get_sregs()?;
             set_system(&mut sregs, cpl);
@@ -152,7 +133,7 @@ impl Pair {
         Ok(Self {
             sender,
             receiver,
-            times: Times { memory, _vm: vm },
+            times: Times(vm),
         })
     }
 }
@@ -175,8 +156,7 @@ impl Times {
     }
 
     fn word(&self, at: u64) -> Result<&AtomicU64, String> {
-        let host = self.memory.get_host_address(GuestAddress(at));
-        let host = host.map_err(|error| error.to_string())?;
+        let host = self.0.host(at).map_err(|error| error.to_string())?;
         // SAFETY: the word is aligned and in the VM's memory, which lives as long as `self`;
         // on this side nothing else refers to it.
         Ok(unsafe { AtomicU64::from_ptr(host.cast()) })
