@@ -1,10 +1,10 @@
 //! How a hypercall reaches the VMM, and at which privilege the guest runs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The privilege level of the guest kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Privilege {
     /// CPL 0, on a KVM that runs it natively.
@@ -33,7 +33,7 @@ impl fmt::Display for Privilege {
 }
 
 /// The instruction that carries a hypercall out of the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Carrier {
     /// VMCALL as KVM_HC_MAP_GPA_RANGE (Intel).

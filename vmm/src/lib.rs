@@ -2,6 +2,7 @@
 //!
 //! docs/architecture.md is the map; the ABI is in the crate `pv_abi`.
 
+pub mod bench;
 pub mod carrier;
 pub mod console;
 pub mod crash;

@@ -1,0 +1,8 @@
+//! The bench: what a sensitive instruction costs when it traps, and what the same costs as a
+//! hypercall.
+//!
+//! [`rows`] says what is measured, in up to four ways each; [`session`] measures it; [`result`] is
+//! what comes out, and [`report`] shows that to people and machines.
+
+pub mod report;
+pub mod result;

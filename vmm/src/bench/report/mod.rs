@@ -1,0 +1,1 @@
+//! What a run of the bench found, for people and machines.
