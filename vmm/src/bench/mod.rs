@@ -4,5 +4,13 @@
 //! [`rows`] says what is measured, in up to four ways each; [`session`] measures it; [`result`] is
 //! what comes out, and [`report`] shows that to people and machines.
 
+pub mod chunk;
+pub mod emulate;
+pub mod events;
+pub mod host;
+pub mod lifecycle;
+pub mod raw;
 pub mod report;
 pub mod result;
+pub mod rows;
+pub mod watch;

@@ -1,0 +1,114 @@
+//! Page tables, translations and caches.
+
+use super::{Exits, Group, Instruction, Native, Operation, Row, Trap};
+use crate::bench::events::Event;
+use crate::bench::raw::code::{Timed, fragment};
+
+const COHERENT: &str = "nothing: a guest's memory is always coherent";
+
+pub const GROUP: Group = Group {
+    title: "page tables and caches",
+    rows: &[
+        Row {
+            trap: Trap::Absent(
+                "a deprivileged kernel's page tables are shadowed by KVM itself, which is the \
+                 first column",
+            ),
+            hypercall: Some(Operation::new("as_protect")),
+            batch: Some("as_protect"),
+            ..Row::new(
+                "pte-write",
+                "a page-table write, INVLPG and a touch",
+                Native::Code(Instruction::timed(
+                    Timed {
+                        // The page at 0x20001000 becomes read-only and writable in turn.
+                        before: fragment!("mov rbx, 0x20001000"),
+                        ..Timed::new(fragment!(
+                            "xor qword ptr [0x4008], 2",
+                            "invlpg [rbx]",
+                            "mov al, [rbx]"
+                        ))
+                    },
+                    Exits::UNKNOWN,
+                )),
+                "as_protect (as_map, as_unmap)",
+            )
+        },
+        Row {
+            hypercall: Some(Operation::new("as_protect")),
+            ..Row::new(
+                "invlpg",
+                "INVLPG",
+                Native::Code(Instruction::timed(
+                    Timed {
+                        before: fragment!("mov rbx, 0x20001000"),
+                        ..Timed::new(fragment!("invlpg [rbx]"))
+                    },
+                    Exits::UNKNOWN,
+                )),
+                "part of as_map, as_unmap and as_protect",
+            )
+        },
+        Row {
+            hypercall: Some(Operation::new("as_switch")),
+            ..Row::new(
+                "invpcid",
+                "INVPCID of all contexts",
+                Native::Code(Instruction::with(
+                    fragment!("mov eax, 2"),
+                    fragment!("invpcid rax, [r14 + 0x20]"),
+                    Exits::UNKNOWN,
+                )),
+                "part of as_switch and as_destroy",
+            )
+        },
+        Row {
+            trap: Trap::Absent("it would be the rows of PTE writes and IPIs once more"),
+            hypercall: Some(Operation::slow("as_unmap_shootdown", 2, 2000)),
+            ..Row::new(
+                "tlb-shootdown",
+                "TLB shootdown on one other vCPU",
+                Native::Event(Event::Shootdown),
+                "as_unmap",
+            )
+        },
+        Row {
+            trap: Trap::Absent("it would be the row of #PF once more"),
+            hypercall: Some(Operation::slow("demand_page", 1, 4000)),
+            ..Row::new(
+                "demand-page",
+                "a page fault whose handler maps the page",
+                Native::Code(Instruction {
+                    handler: Some((
+                        14,
+                        fragment!("add rsp, 8", "or qword ptr [0x4010], 1", "iretq"),
+                    )),
+                    ..Instruction::timed(
+                        Timed {
+                            before: fragment!(
+                                "mov rbx, 0x20002000",
+                                "and qword ptr [0x4010], -2",
+                                "invlpg [rbx]"
+                            ),
+                            ..Timed::new(fragment!("mov al, [rbx]"))
+                        },
+                        Exits::UNKNOWN,
+                    )
+                }),
+                "a handler that calls as_map",
+            )
+        },
+        Row::new(
+            "invd",
+            "INVD",
+            Native::Code(Instruction::new(fragment!("invd"), Exits::both(1.0))),
+            COHERENT,
+        ),
+        Row::new(
+            "wbinvd",
+            "WBINVD",
+            Native::Code(Instruction::new(fragment!("wbinvd"), Exits::both(1.0))),
+            COHERENT,
+        ),
+    ],
+};

@@ -1,0 +1,34 @@
+//! Telling the time.
+
+use super::{Exits, Group, Instruction, Native, Operation, Row};
+use crate::bench::raw::code::{Timed, fragment};
+
+const CLOCK: &str = "clock in the vCPU page";
+
+pub const GROUP: Group = Group {
+    title: "time",
+    rows: &[
+        Row {
+            hypercall: Some(Operation::new("time_wallclock")),
+            exitless: Some(Operation::new("clock_read")),
+            ..Row::new(
+                "rdtsc",
+                "RDTSC",
+                Native::Code(Instruction::new(fragment!("rdtsc"), Exits::both(0.0))),
+                CLOCK,
+            )
+        },
+        Row {
+            exitless: Some(Operation::new("clock_read")),
+            ..Row::new(
+                "rdtscp",
+                "RDTSCP",
+                Native::Code(Instruction::timed(
+                    Timed::new(fragment!("rdtscp")),
+                    Exits::both(0.0),
+                )),
+                CLOCK,
+            )
+        },
+    ],
+};
