@@ -2,7 +2,9 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
-use crate::{balloon, crash, demo, hostile, idle, measure, neighbour, selftest, service, shell};
+use crate::{
+    balloon, bench, crash, demo, hostile, idle, measure, neighbour, selftest, service, shell,
+};
 use alloc::string::String;
 use core::fmt;
 
@@ -143,6 +145,12 @@ pub const VERBS: &[Verb] = &[
         argument: "[=NAME,...]",
         help: "measure, all or some things, and print each sample (tests/src/figures makes tables)",
         run: measure::run,
+    },
+    Verb {
+        name: "bench",
+        argument: "=NAME[+NAME...],SAMPLES[,SIZE]|=list",
+        help: "measure operations of the ABI and print raw samples (paravane bench reads them)",
+        run: bench::run,
     },
     Verb {
         name: "hostile",

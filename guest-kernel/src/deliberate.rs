@@ -41,3 +41,22 @@ static NO_TABLE: [u8; 10] = [0; 10];
 pub extern "C" fn paravane_deliberate_syscall(_argument: u64) -> u64 {
     naked_asm!(".cfi_startproc", "syscall", "ret", ".cfi_endproc")
 }
+
+/// Sets TF, so that a #DB comes behind the next instruction; its handler clears TF again. No more
+/// of RFLAGS is changed, wherever PUSHF tells the truth and where it does not: what it tells
+/// wrongly, POPF does not change.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub extern "C" fn paravane_deliberate_step() {
+    naked_asm!(
+        ".cfi_startproc",
+        "pushfq",
+        ".cfi_adjust_cfa_offset 8",
+        "or qword ptr [rsp], 0x100",
+        "popfq",
+        ".cfi_adjust_cfa_offset -8",
+        "nop",
+        "ret",
+        ".cfi_endproc",
+    )
+}

@@ -9,6 +9,7 @@
 extern crate alloc;
 
 mod balloon;
+mod bench;
 mod command_line;
 mod crash;
 mod deliberate;

@@ -62,6 +62,9 @@ pub extern "C" fn read(_address: u64) -> u64 {
     naked_asm!(".cfi_startproc", "mov rax, [rdi]", "ret", ".cfi_endproc")
 }
 
+/// Size of the MOV in [`read`].
+pub const READ_SIZE: u64 = 3;
+
 /// Writes eight bytes, with what is there already: harmless where it does not trap.
 ///
 /// Only for what can be read: where nothing is mapped, emulators report the read.
