@@ -49,6 +49,8 @@ fn run(session: &Session, code: &[u8], expected: fn(Exit) -> bool) -> Result<(),
         .map_err(|error| format!("the program cannot be loaded: {error}"))?;
     // Neither program uses its stack.
     let mut task = Task::new(memory.space(), CODE, CODE);
+    // The first time switches to its address space, and has system calls arrive.
+    task.run();
     session.each(|| match task.run() {
         exit if expected(exit) => Ok(()),
         exit => Err(Trouble::from(format!("the task ended in {exit:x?}"))),

@@ -2,6 +2,7 @@
 
 mod bad_guest;
 mod balloon;
+mod bench_guest;
 mod boot;
 mod c_guest;
 mod console;
@@ -51,6 +52,7 @@ fn in_every_mode() -> Vec<InMode> {
         bad_guest::IN_EVERY_MODE,
         c_guest::IN_EVERY_MODE,
         balloon::IN_EVERY_MODE,
+        bench_guest::IN_EVERY_MODE,
         guests::IN_EVERY_MODE,
         examples::IN_EVERY_MODE,
     ]
@@ -60,6 +62,7 @@ fn in_every_mode() -> Vec<InMode> {
 fn once() -> Vec<Once> {
     [
         boot::ONCE,
+        bench_guest::ONCE,
         console::ONCE,
         guests::ONCE,
         idle::ONCE,
