@@ -71,7 +71,7 @@ fn masked_scope(session: &Session) -> Result<(), Trouble> {
 
 fn pending(session: &Session) -> Result<(), Trouble> {
     session.many(|| {
-        black_box(event::upcall_pending());
+        event::upcall_pending();
     })
 }
 
@@ -105,14 +105,14 @@ fn port() -> Result<Port, Trouble> {
 /// Of another vCPU.
 fn state(session: &Session) -> Result<(), Trouble> {
     session.many(|| {
-        black_box(run_state(PEER));
+        run_state(PEER);
     })
 }
 
 fn steal_time(session: &Session) -> Result<(), Trouble> {
     session.many(|| {
         // SAFETY: the page is mapped for ever; the VMM changes the field at any time.
-        black_box(unsafe { (&raw const (*vcpu::page()).steal_time).read_volatile() });
+        unsafe { (&raw const (*vcpu::page()).steal_time).read_volatile() };
     })
 }
 
@@ -125,7 +125,7 @@ fn tls_read(session: &Session) -> Result<(), Trouble> {
         let word: u64;
         // SAFETY: the FS base is the block's address.
         unsafe { asm!("mov {}, fs:[0]", out(reg) word, options(nostack, preserves_flags)) };
-        black_box(word);
+        let _ = word;
     });
     // SAFETY: as above.
     unsafe { tls::set_base(0) }?;
@@ -134,7 +134,7 @@ fn tls_read(session: &Session) -> Result<(), Trouble> {
 
 fn vcpu_id(session: &Session) -> Result<(), Trouble> {
     session.many(|| {
-        black_box(vcpu::id());
+        vcpu::id();
     })
 }
 
@@ -142,6 +142,6 @@ fn vcpu_id(session: &Session) -> Result<(), Trouble> {
 fn cr2(session: &Session) -> Result<(), Trouble> {
     session.many(|| {
         // SAFETY: the page is mapped for ever; a trap changes the field.
-        black_box(unsafe { (&raw const (*vcpu::page()).trap.cr2).read_volatile() });
+        unsafe { (&raw const (*vcpu::page()).trap.cr2).read_volatile() };
     })
 }
