@@ -7,10 +7,13 @@
 pub mod chunk;
 pub mod emulate;
 pub mod events;
+pub mod guest;
 pub mod host;
 pub mod lifecycle;
 pub mod raw;
 pub mod report;
 pub mod result;
 pub mod rows;
+pub mod samples;
+pub mod session;
 pub mod watch;

@@ -4,6 +4,7 @@
 use super::ConsoleError;
 use super::labelled::LabelledOutput;
 use crate::sync::lock;
+use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -24,6 +25,24 @@ pub enum Output {
     },
     /// That of one of several guests, which share a file.
     Labelled(LabelledOutput),
+    /// Code of the VMM's, which sees each piece while the guest waits.
+    Observed(Observer),
+}
+
+/// Looks at what a guest writes, on the vCPU's thread.
+pub struct Observer(Box<dyn Fn(&[u8]) + Send + Sync>);
+
+impl Observer {
+    /// One that calls this.
+    pub fn new(observe: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        Self(Box::new(observe))
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 impl Output {
@@ -44,7 +63,7 @@ impl Output {
     /// What was written to memory; nothing for a file.
     pub fn captured(&self) -> Vec<u8> {
         match self {
-            Self::File(_) | Self::Labelled(_) => Vec::new(),
+            Self::File(_) | Self::Labelled(_) | Self::Observed(_) => Vec::new(),
             Self::Memory { bytes, .. } => lock(bytes).clone(),
         }
     }
@@ -65,13 +84,17 @@ impl Output {
             Self::Labelled(output) => {
                 output.write(bytes, |file, lines| write_file(file, lines, stopping))
             }
+            Self::Observed(Observer(observe)) => {
+                observe(bytes);
+                Ok(())
+            }
         }
     }
 
     /// Passes on what waits for the end of its line.
     pub(super) fn flush(&self, stopping: &AtomicBool) -> Result<(), ConsoleError> {
         match self {
-            Self::File(_) | Self::Memory { .. } => Ok(()),
+            Self::File(_) | Self::Memory { .. } | Self::Observed(_) => Ok(()),
             Self::Labelled(output) => output.flush(|file, line| write_file(file, line, stopping)),
         }
     }

@@ -10,6 +10,7 @@ pub mod affinity;
 pub mod call_area;
 pub mod exit;
 pub mod kick;
+pub mod kvm_stats;
 pub mod registers;
 pub mod run_page;
 pub mod shared;
@@ -29,6 +30,7 @@ use call_area::CallArea;
 use exit::{ExitReason, FatalExit};
 use kvm_bindings::{kvm_debugregs, kvm_regs, kvm_sregs};
 use kvm_ioctls::VcpuFd;
+use kvm_stats::ExitCounter;
 use pv_abi::trap::{DebugRegisters, TrapFrame, TrapState};
 use pv_abi::vcpu_page::{RUN_STATE_RUNNING, RUN_STATE_STOPPED, VcpuPage};
 use run_page::RunPage;
@@ -139,6 +141,11 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
+    /// Where KVM counts its exits.
+    pub fn exit_counter(&self) -> Option<ExitCounter> {
+        ExitCounter::of(&self.fd)
+    }
+
     /// A vCPU that runs in `mode`, and starts on the page tables at `root`.
     pub fn new(
         mut fd: VcpuFd,

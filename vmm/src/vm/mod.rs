@@ -21,6 +21,7 @@ use crate::space::shootdown::KvmShootdown;
 use crate::sync::lock;
 use crate::time::clock::Clock;
 use crate::time::tsc;
+use crate::vcpu::kvm_stats::ExitCounter;
 use crate::vcpu::shared::StartAt;
 use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
 use load::{Contents, LoadError};
@@ -310,6 +311,11 @@ impl Vm {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
             .unwrap_or(Ok(Ending::Stopped))
+    }
+
+    /// Where KVM counts the exits of each vCPU; nothing where it does not.
+    pub fn exit_counters(&self) -> Vec<ExitCounter> {
+        self.vcpus.iter().filter_map(Vcpu::exit_counter).collect()
     }
 
     /// The counters of calls, of all vCPUs together.

@@ -97,7 +97,7 @@ impl Subject<'_> {
         for empty in [true, false] {
             let code = timing_loop(&self.instruction.timed, empty, self.clock, self.done());
             let before = (read(), runner.exits, runner.traps);
-            let end = runner.run(&code, count, self.config.cpl == 3, emulator.as_mut())?;
+            let end = runner.run(&code, count, emulator.as_mut())?;
             match end {
                 End::Done => {}
                 End::Failed(reason) => return Ok(Outcome::Absent(reason)),
@@ -153,7 +153,7 @@ impl Subject<'_> {
     ) -> Result<Answer, String> {
         let mut code = (silent.probe)().to_vec();
         code.extend(ending(self.done()));
-        match runner.run(&code, 0, true, Some(emulator))? {
+        match runner.run(&code, 0, Some(emulator))? {
             End::Done => {}
             _ => return Ok(Answer::Unchecked),
         }
@@ -178,7 +178,7 @@ pub fn clock(kvm: &kvm_ioctls::Kvm, watch: &Watch) -> Result<Clock, String> {
     let mut vm = RawVm::new(kvm, Config::new(0))?;
     let mut runner = Runner::new(&mut vm, watch);
     let code = timing_loop(&Timed::new(NOTHING), true, Clock::Fenced, Done::Port);
-    Ok(match runner.run(&code, 16, false, None::<&mut Emulator>)? {
+    Ok(match runner.run(&code, 16, None::<&mut Emulator>)? {
         End::Done => Clock::Fenced,
         End::Failed(_) | End::Interrupted => Clock::Plain,
     })

@@ -2,7 +2,7 @@
 //! at CPL 0 and at CPL 3.
 
 pub mod code;
-pub mod kvm_stats;
+pub mod floor;
 pub mod layout;
 pub mod measure;
 pub mod run;

@@ -111,7 +111,6 @@ impl<'a> Runner<'a> {
         &mut self,
         code: &[u8],
         r13: u64,
-        interrupts: bool,
         mut emulator: Option<&mut impl Emulate>,
     ) -> Result<End, String> {
         self.vm.memory.put(CODE, code)?;
@@ -125,7 +124,7 @@ impl<'a> Runner<'a> {
             .map_err(|error| format!("KVM_SET_SREGS: {error}"))?;
         let registers = kvm_regs {
             r13,
-            ..registers(CODE, STACK, interrupts)
+            ..registers(CODE, STACK, self.vm.flags)
         };
         vcpu.set_regs(&registers)
             .map_err(|error| format!("KVM_SET_REGS: {error}"))?;

@@ -2,7 +2,7 @@
 //! vCPUs in 64-bit mode.
 #![allow(unsafe_code)]
 
-use super::kvm_stats::ExitCounter;
+use crate::vcpu::kvm_stats::ExitCounter;
 use super::layout::*;
 use kvm_bindings::{
     KVM_CAP_X86_USER_SPACE_MSR, KVM_MAX_CPUID_ENTRIES, KVM_MSR_EXIT_REASON_FILTER,
@@ -71,6 +71,8 @@ pub struct RawVm {
     pub memory: Memory,
     /// The system registers with which a vCPU begins.
     pub system: kvm_sregs,
+    /// The RFLAGS with which a vCPU begins.
+    pub flags: u64,
     // It is rung as long as the VM lives.
     _doorbell: Option<EventFd>,
 }
@@ -196,6 +198,12 @@ impl RawVm {
         Ok(Self {
             vcpus,
             system,
+            // At CPL 3 IF, which is not the code's to change; IOPL 3 where it may use ports.
+            flags: match (config.cpl, config.deprivileged_kernel) {
+                (0, _) => 0x2,
+                (_, true) => 0x202,
+                (_, false) => 0x3202,
+            },
             fd,
             memory,
             _doorbell: doorbell,
@@ -398,11 +406,11 @@ fn set_system(sregs: &mut kvm_sregs, config: Config) {
 }
 
 /// Registers of code that begins at `rip`.
-pub fn registers(rip: u64, stack: u64, interrupts: bool) -> kvm_regs {
+pub fn registers(rip: u64, stack: u64, rflags: u64) -> kvm_regs {
     kvm_regs {
         rip,
         rsp: stack,
-        rflags: if interrupts { 0x202 } else { 2 },
+        rflags,
         r12: SAMPLES,
         r14: DATA,
         ..Default::default()

@@ -16,7 +16,7 @@ mod traps;
 use super::emulate::VirtualCpu;
 use super::events::Event;
 use super::lifecycle::Lifecycle;
-use super::raw::code::{Fragment, NOTHING, Timed};
+use super::raw::code::{Fragment, Timed};
 use super::raw::vm::Config;
 
 /// An operation.
@@ -254,9 +254,6 @@ pub fn all() -> impl Iterator<Item = (&'static Group, &'static Row)> {
     ALL.iter()
         .flat_map(|group| group.rows.iter().map(move |row| (group, row)))
 }
-
-/// Nothing in place of a fragment.
-const NONE: Fragment = NOTHING;
 
 #[cfg(test)]
 mod tests {

@@ -46,17 +46,7 @@ impl ExitCounter {
         self.file.read_exact_at(&mut word, self.offset).ok()?;
         Some(u64::from_ne_bytes(word))
     }
-
-    /// A second one of the same counter.
-    pub fn try_clone(&self) -> Option<Self> {
-        let file = self.file.try_clone().ok()?;
-        Some(Self {
-            file,
-            offset: self.offset,
-        })
-    }
 }
-
 
 /// Where in the file the counter of this name is.
 fn find(file: &File, name: &str) -> Option<u64> {
@@ -82,4 +72,48 @@ fn find(file: &File, name: &str) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as KVM makes it, with counters of these names and values.
+    fn statistics(counters: &[(&str, u64)]) -> File {
+        const NAME: usize = 48;
+        let descriptors = 24 + NAME;
+        let data = descriptors + counters.len() * (DESCRIPTOR + NAME);
+        let mut bytes = Vec::new();
+        for word in [0, NAME, counters.len(), 24, descriptors, data] {
+            bytes.extend((word as u32).to_ne_bytes());
+        }
+        bytes.resize(descriptors, 0);
+        for (index, (name, _)) in counters.iter().enumerate() {
+            bytes.extend([0; 8]);
+            bytes.extend((8 * index as u32).to_ne_bytes());
+            bytes.extend([0; 4]);
+            bytes.extend(name.as_bytes());
+            bytes.resize(descriptors + (index + 1) * (DESCRIPTOR + NAME), 0);
+        }
+        for (_, value) in counters {
+            bytes.extend(value.to_ne_bytes());
+        }
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_counter_is_found_by_its_whole_name() {
+        let file = statistics(&[("io_exits", 5), ("exits", 7), ("exits_by_nmi", 9)]);
+        let offset = find(&file, "exits").unwrap();
+        let counter = ExitCounter { file, offset };
+        assert_eq!(counter.read(), Some(7));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        assert_eq!(find(&statistics(&[("io_exits", 5)]), "exits"), None);
+        assert_eq!(find(&tempfile::tempfile().unwrap(), "exits"), None);
+    }
 }

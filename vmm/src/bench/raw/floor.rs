@@ -1,0 +1,33 @@
+//! The smallest exit of a host: a guest that does nothing else, and a VMM that does nothing but
+//! KVM_RUN. What a hypercall costs beyond it is this VMM's.
+
+use super::code::{Timed, fragment};
+use super::vm::Config;
+use crate::bench::rows::{Exits, Instruction};
+use crate::carrier::{Carrier, Privilege};
+
+/// The exit by this carrier at this privilege, or why there is none.
+pub fn instruction(privilege: Privilege, carrier: Carrier) -> Result<Instruction, &'static str> {
+    let code = match carrier {
+        // What the hypercall page has.
+        Carrier::Pio => Timed::new(fragment!("in eax, 0x10")),
+        Carrier::Vmcall => Timed {
+            setup: fragment!("xor ebx, ebx", "mov ecx, 1", "mov eax, 12"),
+            ..Timed::new(fragment!("vmcall"))
+        },
+        Carrier::Vmmcall => Timed {
+            setup: fragment!("xor ebx, ebx", "mov ecx, 1", "mov eax, 12"),
+            ..Timed::new(fragment!("vmmcall"))
+        },
+    };
+    if carrier != Carrier::Pio && privilege == Privilege::Ring3 {
+        return Err("KVM refuses its hypercalls from CPL 3 (EPERM)");
+    }
+    Ok(Instruction {
+        config: Config {
+            hypercalls: carrier != Carrier::Pio,
+            ..Config::new(privilege.cpl())
+        },
+        ..Instruction::timed(code, Exits::both(1.0))
+    })
+}
