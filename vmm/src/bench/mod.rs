@@ -6,10 +6,10 @@
 
 pub mod chunk;
 pub mod emulate;
-pub mod events;
 pub mod guest;
 pub mod host;
 pub mod lifecycle;
+pub mod provenance;
 pub mod raw;
 pub mod report;
 pub mod result;

@@ -1,6 +1,7 @@
 //! The command line: what it means is in the file of each command, what it gives the shell in
 //! [`exit_code`].
 
+mod bench;
 mod built_in;
 mod doctor;
 mod duration;
@@ -9,6 +10,7 @@ mod image_source;
 mod inspect;
 mod logging;
 mod output;
+mod output_file;
 mod report;
 mod run;
 mod size;
@@ -37,6 +39,8 @@ enum Command {
     Run(run::RunArgs),
     /// Show what works on this host, what it costs, and what runs by default
     Doctor(doctor::DoctorArgs),
+    /// Measure what sensitive instructions cost when they trap, and as hypercalls
+    Bench(bench::BenchArgs),
     /// Look at guest images
     Image {
         #[command(subcommand)]
@@ -80,6 +84,7 @@ fn dispatch(start: Instant) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(args) => run::run(args, stages),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Image {
             command: ImageCommand::Inspect(args),
         } => inspect::inspect(&args),

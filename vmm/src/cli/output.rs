@@ -12,6 +12,11 @@ pub fn print<T: Display + Serialize>(value: &T, json: bool) -> Result<(), Failur
     } else {
         value.to_string()
     };
+    print_text(&text)
+}
+
+/// Prints a text to stdout.
+pub fn print_text(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())

@@ -66,6 +66,9 @@ pub struct Timed {
     pub instead: Fragment,
     /// Executed within the time behind either.
     pub after: Fragment,
+    /// Whether the time ends when something is noticed elsewhere, which notes the time itself at
+    /// [`NOTICED`](super::layout::NOTICED).
+    pub noticed: bool,
 }
 
 impl Timed {
@@ -77,6 +80,7 @@ impl Timed {
             body,
             instead: NOTHING,
             after: NOTHING,
+            noticed: false,
         }
     }
 }
@@ -99,6 +103,11 @@ pub fn timing_loop(timed: &Timed, empty: bool, clock: Clock, done: Done) -> Vec<
     let end = match clock {
         Clock::Fenced => fragment!("rdtscp", "lfence", "shl rdx, 32", "or rax, rdx"),
         Clock::Plain => fragment!("rdtsc", "shl rdx, 32", "or rax, rdx"),
+    };
+    // `sub` below wants it in RAX. The address is that of NOTICED.
+    let end = match timed.noticed && !empty {
+        true => fragment!("2:", "mov rax, [0xf200]", "test eax, eax", "jz 2b"),
+        false => end,
     };
     let store = fragment!(
         "sub rax, r15",

@@ -23,6 +23,8 @@ pub const STACK: u64 = 0xb000;
 pub const OTHER_STACK: u64 = 0xd000;
 /// The gates' code.
 pub const STUBS: u64 = 0xe000;
+/// The time at which something was noticed elsewhere; 0 until then. In reach of real mode.
+pub const NOTICED: u64 = 0xf200;
 /// What the code of a row works with; R14 has its address.
 pub const DATA: u64 = 0x10000;
 /// The row's own handler.
@@ -50,8 +52,8 @@ pub const DATA_IDTR: u64 = 0x10;
 pub const DATA_ANSWER: u64 = 0x40;
 /// Bytes for string I/O.
 pub const DATA_BYTES: u64 = 0x80;
-/// Words that two vCPUs share.
-pub const DATA_SHARED: u64 = 0x200;
+/// A word that a handler sets.
+pub const DATA_FLAG: u64 = 0x200;
 
 /// The code ends by an OUT to this port, at CPL 0.
 pub const DONE_PORT: u16 = 0x11;
@@ -59,6 +61,11 @@ pub const DONE_PORT: u16 = 0x11;
 pub const TRAP_PORT: u16 = 0x12;
 /// A port that the VMM answers.
 pub const USER_PORT: u16 = 0x10;
+/// A port by which an interrupt, or an NMI, is asked for.
+pub const INTERRUPT_PORT: u16 = 0x16;
+pub const NMI_PORT: u16 = 0x18;
+/// The vector of interrupts.
+pub const VECTOR: u8 = 0x40;
 /// A port that an ioeventfd takes.
 pub const KERNEL_PORT: u16 = 0x14;
 

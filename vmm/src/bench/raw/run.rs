@@ -5,8 +5,9 @@ use super::layout::*;
 use super::vm::{Memory, RawVm, registers};
 use crate::bench::watch::Watch;
 use crate::vcpu::kick::Kicker;
-use kvm_bindings::kvm_regs;
+use kvm_bindings::{kvm_interrupt, kvm_regs};
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
+use vmm_sys_util::ioctl::ioctl_with_ref;
 
 /// How the code ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,6 +212,28 @@ pub fn finish_exit(vcpu: &mut VcpuFd) {
     vcpu.set_kvm_immediate_exit(0);
 }
 
+/// `_IOW(KVMIO, 0x86, struct kvm_interrupt)` (Linux, `include/uapi/linux/kvm.h`), which
+/// kvm-ioctls does not have.
+mod request {
+    #![allow(missing_docs, reason = "the macro makes an undocumented function")]
+    use kvm_bindings::{KVMIO, kvm_interrupt};
+    use vmm_sys_util::ioctl_iow_nr;
+    ioctl_iow_nr!(KVM_INTERRUPT, KVMIO, 0x86, kvm_interrupt);
+}
+
+/// Injects an interrupt, in a VM without an interrupt controller.
+fn inject(vcpu: &VcpuFd) -> std::io::Result<()> {
+    let interrupt = kvm_interrupt {
+        irq: VECTOR.into(),
+    };
+    // SAFETY: the struct is the one that this ioctl reads, and lives as long as the call.
+    let injected = unsafe { ioctl_with_ref(vcpu, request::KVM_INTERRUPT(), &interrupt) };
+    match injected {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
 /// What an exit was.
 pub enum Exit {
     /// An access that is answered already.
@@ -230,6 +253,14 @@ pub fn next(vcpu: &mut VcpuFd) -> Result<Exit, String> {
     Ok(match vcpu.run() {
         Ok(VcpuExit::IoOut(TRAP_PORT, _)) => Exit::Trap,
         Ok(VcpuExit::IoOut(DONE_PORT, _)) => Exit::Done,
+        Ok(VcpuExit::IoOut(INTERRUPT_PORT, _)) => match inject(vcpu) {
+            Ok(()) => Exit::Answered,
+            Err(error) => Exit::Failed(format!("KVM_INTERRUPT: {error}")),
+        },
+        Ok(VcpuExit::IoOut(NMI_PORT, _)) => match vcpu.nmi() {
+            Ok(()) => Exit::Answered,
+            Err(error) => Exit::Failed(format!("KVM_NMI: {error}")),
+        },
         Ok(VcpuExit::IoOut(..) | VcpuExit::MmioWrite(..) | VcpuExit::Hlt) => Exit::Answered,
         Ok(VcpuExit::IoIn(_, data) | VcpuExit::MmioRead(_, data)) => {
             data.fill(0);

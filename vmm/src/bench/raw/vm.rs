@@ -32,6 +32,8 @@ pub struct Config {
     pub vcpus: u64,
     /// Whether KVM has the interrupt controllers; the APIC is in x2APIC mode.
     pub irqchip: bool,
+    /// Whether interrupts are on.
+    pub interrupts: bool,
     /// Bits of CR4 beside those that every raw VM has.
     pub cr4: u64,
     /// Whether MSRs that KVM does not know exit to the VMM.
@@ -51,6 +53,7 @@ impl Config {
             cpl,
             vcpus: 1,
             irqchip: false,
+            interrupts: false,
             cr4: 0,
             user_msrs: false,
             doorbell: false,
@@ -200,8 +203,8 @@ impl RawVm {
             system,
             // At CPL 3 IF, which is not the code's to change; IOPL 3 where it may use ports.
             flags: match (config.cpl, config.deprivileged_kernel) {
-                (0, _) => 0x2,
-                (_, true) => 0x202,
+                (0, _) if !config.interrupts => 0x2,
+                (0, _) | (_, true) => 0x202,
                 (_, false) => 0x3202,
             },
             fd,

@@ -6,14 +6,20 @@ use crate::bench::raw::code::{Timed, fragment};
 pub const GROUP: Group = Group {
     title: "leaving and asking",
     rows: &[
+        Row::new(
+            "floor",
+            "the smallest exit to a VMM and back",
+            Native::Floor,
+            "nothing: it is what a call costs at least",
+        ),
         Row {
             trap: Trap::Absent("there is no instruction to emulate"),
             hypercall: Some(Operation::new("core_noop")),
             batch: Some("core_batch"),
             ..Row::new(
                 "noop",
-                "nothing: an exit to the VMM and back",
-                Native::Floor,
+                "a call that does nothing",
+                Native::Absent("it is the row of the smallest exit"),
                 "core_noop, core_batch",
             )
         },

@@ -1,10 +1,124 @@
 //! Interrupts: from where they are made to where they are noticed.
 
-use super::{Group, Native, Operation, Row, Trap};
-use crate::bench::events::Event;
+use super::{Exits, Group, Instruction, Native, Operation, Other, Row, Trap};
+use crate::bench::raw::code::{Fragment, Timed, fragment};
+use crate::bench::raw::vm::Config;
 
 const BY_PARTS: Trap =
     Trap::Absent("its parts are rows: a trapped WRMSR of the ICR, and an interrupt's injection");
+
+/// A VM with KVM's own APIC, and interrupts on.
+pub const IRQCHIP: Config = Config {
+    irqchip: true,
+    interrupts: true,
+    ..Config::new(0)
+};
+
+/// A VM whose VMM injects interrupts.
+const INJECTED: Config = Config {
+    interrupts: true,
+    ..Config::new(0)
+};
+
+/// The x2APIC's ICR: a fixed interrupt with vector 0x40 to the APIC with ID 1.
+pub const ICR: Fragment = fragment!("mov ecx, 0x830", "mov eax, 0x40", "mov edx, 1");
+
+/// EOI to the x2APIC, and back.
+const EOI: Fragment = fragment!(
+    "mov ecx, 0x80b",
+    "xor eax, eax",
+    "xor edx, edx",
+    "wrmsr",
+    "iretq"
+);
+
+/// Sets the flag, EOI, and back.
+const FLAG: Fragment = fragment!(
+    "mov qword ptr [r14 + 0x200], 1",
+    "mov ecx, 0x80b",
+    "xor eax, eax",
+    "xor edx, edx",
+    "wrmsr",
+    "iretq"
+);
+
+/// Notes the time, EOI, and back. The upper half is stored first, for whoever waits for the lower.
+const NOTE: Fragment = fragment!(
+    "rdtsc",
+    "mov [0xf204], edx",
+    "mov [0xf200], eax",
+    "mov ecx, 0x80b",
+    "xor eax, eax",
+    "xor edx, edx",
+    "wrmsr",
+    "iretq"
+);
+
+/// Forgets what was noted, and gives the other vCPU the time to do again what it does: 200,000
+/// ticks.
+const SETTLE: Fragment = fragment!(
+    "mov qword ptr [0xf200], 0",
+    "rdtsc",
+    "shl rdx, 32",
+    "or rax, rdx",
+    "lea rbx, [rax + 200000]",
+    "2:",
+    "rdtsc",
+    "shl rdx, 32",
+    "or rax, rdx",
+    "cmp rax, rbx",
+    "jb 2b"
+);
+
+/// One-shot mode with vector 0x40 and a divisor of 1, and no flag yet.
+const TIMER: Fragment = fragment!(
+    "mov ecx, 0x832",
+    "mov eax, 0x40",
+    "xor edx, edx",
+    "wrmsr",
+    "mov ecx, 0x83e",
+    "mov eax, 0xb",
+    "wrmsr",
+    "mov qword ptr [r14 + 0x200], 0"
+);
+
+/// A timer of a millisecond: KVM's APIC timer ticks once a nanosecond.
+const fn timer(wait: Fragment) -> Native {
+    Native::Code(Instruction {
+        config: IRQCHIP,
+        handler: Some((0x40, FLAG)),
+        waits: 1_000_000,
+        most: 1000,
+        ..Instruction::timed(
+            Timed {
+                before: TIMER,
+                ..Timed::new(wait)
+            },
+            Exits::UNKNOWN,
+        )
+    })
+}
+
+const fn ipi(other: Fragment) -> Native {
+    Native::Code(Instruction {
+        config: Config {
+            vcpus: 2,
+            ..IRQCHIP
+        },
+        handler: Some((0x40, NOTE)),
+        other: Some(Other::Runs(other)),
+        most: 2000,
+        ..Instruction::timed(
+            Timed {
+                before: SETTLE,
+                setup: ICR,
+                noticed: true,
+                ..Timed::new(fragment!("wrmsr"))
+            },
+            Exits::UNKNOWN,
+        )
+    })
+}
 
 pub const GROUP: Group = Group {
     title: "interrupts",
@@ -15,7 +129,11 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "external-interrupt",
                 "an exit, KVM_INTERRUPT, the handler and back",
-                Native::Event(Event::ExternalInterrupt),
+                Native::Code(Instruction {
+                    config: INJECTED,
+                    handler: Some((0x40, fragment!("iretq"))),
+                    ..Instruction::new(fragment!("out 0x16, al"), Exits::UNKNOWN)
+                }),
                 "an upcall: time_oneshot of a past deadline",
             )
         },
@@ -24,7 +142,11 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "nmi",
                 "an exit, KVM_NMI, the handler and back",
-                Native::Event(Event::Nmi),
+                Native::Code(Instruction {
+                    config: INJECTED,
+                    handler: Some((2, fragment!("iretq"))),
+                    ..Instruction::new(fragment!("out 0x18, al"), Exits::UNKNOWN)
+                }),
                 "nothing: no event ignores the mask",
             )
         },
@@ -34,7 +156,15 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "self-ipi",
                 "an IPI to oneself, the handler, EOI and back",
-                Native::Event(Event::SelfIpi),
+                Native::Code(Instruction {
+                    config: IRQCHIP,
+                    handler: Some((0x40, EOI)),
+                    ..Instruction::with(
+                        fragment!("mov ecx, 0x83f", "mov eax, 0x40", "xor edx, edx"),
+                        fragment!("wrmsr"),
+                        Exits::UNKNOWN,
+                    )
+                }),
                 "event_send",
             )
         },
@@ -44,7 +174,7 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "ipi-running",
                 "an IPI to the handler of a running vCPU",
-                Native::Event(Event::IpiRunning),
+                ipi(fragment!("2:", "jmp 2b")),
                 "event_send",
             )
         },
@@ -54,7 +184,7 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "ipi-halted",
                 "an IPI to the handler of a halted vCPU",
-                Native::Event(Event::IpiHalted),
+                ipi(fragment!("2:", "hlt", "jmp 2b")),
                 "event_send",
             )
         },
@@ -64,7 +194,14 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "eoi",
                 "EOI (x2APIC)",
-                Native::Event(Event::Eoi),
+                Native::Code(Instruction {
+                    config: IRQCHIP,
+                    ..Instruction::with(
+                        fragment!("mov ecx, 0x80b", "xor eax, eax", "xor edx, edx"),
+                        fragment!("wrmsr"),
+                        Exits::UNKNOWN,
+                    )
+                }),
                 "pending bit in the event page",
             )
         },
@@ -74,7 +211,15 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "apic-timer",
                 "lateness of a timer of 1 ms (APIC against PV), the vCPU runs",
-                Native::Event(Event::ApicTimer),
+                timer(fragment!(
+                    "mov ecx, 0x838",
+                    "mov eax, 1000000",
+                    "xor edx, edx",
+                    "wrmsr",
+                    "2:",
+                    "cmp qword ptr [r14 + 0x200], 0",
+                    "je 2b"
+                )),
                 "time_oneshot",
             )
         },
@@ -84,7 +229,21 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "apic-timer-halted",
                 "lateness of a timer of 1 ms (APIC against PV), the vCPU waits",
-                Native::Event(Event::ApicTimerHalted),
+                timer(fragment!(
+                    "mov ecx, 0x838",
+                    "mov eax, 1000000",
+                    "xor edx, edx",
+                    "wrmsr",
+                    "2:",
+                    "cli",
+                    "cmp qword ptr [r14 + 0x200], 0",
+                    "jne 3f",
+                    "sti",
+                    "hlt",
+                    "jmp 2b",
+                    "3:",
+                    "sti"
+                )),
                 "time_oneshot",
             )
         },

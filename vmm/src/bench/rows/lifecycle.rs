@@ -1,9 +1,15 @@
 //! What happens to a whole VM or vCPU.
 
-use super::{Group, Native, Operation, Row, Trap};
+use super::interrupts::IRQCHIP;
+use super::{Exits, Group, Instruction, Native, Operation, Other, Row, Trap};
 use crate::bench::lifecycle::Lifecycle;
+use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::vm::Config;
 
 const OUTSIDE: Trap = Trap::Absent("nothing of it happens in a guest");
+
+/// Samples of what takes milliseconds.
+const FEW: u64 = 200;
 
 pub const GROUP: Group = Group {
     title: "VMs and vCPUs",
@@ -13,8 +19,48 @@ pub const GROUP: Group = Group {
             hypercall: Some(Operation::slow("vcpu_start", 2, 1000)),
             ..Row::new(
                 "vcpu-start",
-                "starting a vCPU, to its first instruction",
-                Native::Lifecycle(Lifecycle::StartVcpu),
+                "starting a vCPU (INIT and SIPI), to its first instruction",
+                Native::Code(Instruction {
+                    config: Config {
+                        vcpus: 2,
+                        ..IRQCHIP
+                    },
+                    // In real mode: `rdtsc; mov [0xf204], edx; mov [0xf200], eax; cli; hlt`.
+                    other: Some(Other::WaitsForSipi(fragment!(
+                        ".byte 0x0f, 0x31",
+                        ".byte 0x66, 0x89, 0x16, 0x04, 0xf2",
+                        ".byte 0x66, 0xa3, 0x00, 0xf2",
+                        ".byte 0xfa, 0xf4"
+                    ))),
+                    most: 1000,
+                    ..Instruction::timed(
+                        Timed {
+                            before: fragment!(
+                                "mov qword ptr [0xf200], 0",
+                                "rdtsc",
+                                "shl rdx, 32",
+                                "or rax, rdx",
+                                "lea rbx, [rax + 200000]",
+                                "2:",
+                                "rdtsc",
+                                "shl rdx, 32",
+                                "or rax, rdx",
+                                "cmp rax, rbx",
+                                "jb 2b"
+                            ),
+                            setup: fragment!("mov ecx, 0x830", "mov edx, 1"),
+                            noticed: true,
+                            // INIT, and SIPI to the page of OTHER_CODE.
+                            ..Timed::new(fragment!(
+                                "mov eax, 0x4500",
+                                "wrmsr",
+                                "mov eax, 0x4618",
+                                "wrmsr"
+                            ))
+                        },
+                        Exits::UNKNOWN,
+                    )
+                }),
                 "vcpu_start",
             )
         },
@@ -23,8 +69,8 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "vm-create",
                 "a VM: created, entered, left",
-                Native::Lifecycle(Lifecycle::Create),
-                "the same with an image and its first call",
+                Native::Lifecycle(Lifecycle::Create, FEW),
+                "the same with an image, to its first byte",
             )
         },
         Row {
@@ -32,7 +78,7 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "vm-destroy",
                 "a VM: destroyed",
-                Native::Lifecycle(Lifecycle::Destroy),
+                Native::Lifecycle(Lifecycle::Destroy, FEW),
                 "the same with all that belongs to a guest",
             )
         },
@@ -41,8 +87,8 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "triple-fault",
                 "a triple fault, and back to the first instruction",
-                Native::Lifecycle(Lifecycle::TripleFault),
-                "sched_reboot: the VM is built anew",
+                Native::Lifecycle(Lifecycle::TripleFault, 2000),
+                "sched_reboot: the VM is built anew, to its first byte",
             )
         },
     ],

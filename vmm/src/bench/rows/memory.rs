@@ -1,8 +1,9 @@
 //! Page tables, translations and caches.
 
-use super::{Exits, Group, Instruction, Native, Operation, Row, Trap};
-use crate::bench::events::Event;
+use super::interrupts::{ICR, IRQCHIP};
+use super::{Exits, Group, Instruction, Native, Operation, Other, Row, Trap};
 use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::vm::Config;
 
 const COHERENT: &str = "nothing: a guest's memory is always coherent";
 
@@ -68,7 +69,42 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "tlb-shootdown",
                 "TLB shootdown on one other vCPU",
-                Native::Event(Event::Shootdown),
+                Native::Code(Instruction {
+                    config: Config {
+                        vcpus: 2,
+                        ..IRQCHIP
+                    },
+                    // It forgets the page, says so, and EOI.
+                    handler: Some((
+                        0x40,
+                        fragment!(
+                            "invlpg [0x20001000]",
+                            "mov qword ptr [r14 + 0x200], 1",
+                            "mov ecx, 0x80b",
+                            "xor eax, eax",
+                            "xor edx, edx",
+                            "wrmsr",
+                            "iretq"
+                        ),
+                    )),
+                    other: Some(Other::Runs(fragment!("2:", "jmp 2b"))),
+                    most: 2000,
+                    ..Instruction::timed(
+                        Timed {
+                            before: fragment!("mov qword ptr [r14 + 0x200], 0"),
+                            setup: ICR,
+                            body: fragment!(
+                                "wrmsr",
+                                "invlpg [0x20001000]",
+                                "2:",
+                                "cmp qword ptr [r14 + 0x200], 0",
+                                "je 2b"
+                            ),
+                            ..Timed::new(fragment!("nop"))
+                        },
+                        Exits::UNKNOWN,
+                    )
+                }),
                 "as_unmap",
             )
         },

@@ -14,7 +14,6 @@ mod time;
 mod traps;
 
 use super::emulate::VirtualCpu;
-use super::events::Event;
 use super::lifecycle::Lifecycle;
 use super::raw::code::{Fragment, Timed};
 use super::raw::vm::Config;
@@ -45,10 +44,8 @@ pub struct Row {
 pub enum Native {
     /// Instructions in a loop.
     Code(Instruction),
-    /// Something that comes from elsewhere.
-    Event(Event),
-    /// Something that happens to a whole VM.
-    Lifecycle(Lifecycle),
+    /// Something that happens to a whole VM, with the samples that are enough.
+    Lifecycle(Lifecycle, u64),
     /// The smallest exit itself.
     Floor,
     /// It cannot be shown, on any host: why.
@@ -75,10 +72,23 @@ pub struct Instruction {
     pub config: Config,
     /// A handler of its own for a vector.
     pub handler: Option<(u8, Fragment)>,
+    /// What a second vCPU does meanwhile.
+    pub other: Option<Other>,
+    /// Nanoseconds that are waited for within the time, and are no part of the cost.
+    pub waits: u64,
     /// How often it should leave the guest.
     pub exits: Exits,
     /// Samples that are enough, where each one takes long.
     pub most: u64,
+}
+
+/// What a second vCPU does.
+#[derive(Clone, Copy, Debug)]
+pub enum Other {
+    /// It executes this at CPL 0, for ever.
+    Runs(Fragment),
+    /// It waits for INIT and SIPI, which lead to this code in real mode.
+    WaitsForSipi(Fragment),
 }
 
 /// How often one operation should leave the guest for KVM, where KVM runs on hardware. `None`:
@@ -152,6 +162,8 @@ impl Instruction {
             timed,
             config: Config::new(0),
             handler: None,
+            other: None,
+            waits: 0,
             exits,
             most: PLENTY,
         }

@@ -10,7 +10,7 @@ use crate::bench::result::{Measurement, Way};
 use crate::bench::rows::{Exits, Native, Operation, Row, Trap};
 use crate::bench::samples::Samples;
 use crate::bench::watch::Watch;
-use crate::bench::{events, lifecycle};
+use crate::bench::lifecycle;
 use crate::carrier::{Carrier, Mode, Privilege};
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub fn of_row(row: &'static Row, host: &Host, modes: &[Mode], effort: &Effort) -
             privilege: mode.privilege,
             carrier: mode.carrier,
         }));
-    } else if matches!(row.native, Native::Lifecycle(_)) {
+    } else if matches!(row.native, Native::Lifecycle(..)) {
         ways.extend(automatic.iter().map(|mode| Way::Hypercall {
             privilege: mode.privilege,
             carrier: mode.carrier,
@@ -124,6 +124,15 @@ impl Job {
         format!("{} ({way})", self.row.name)
     }
 
+    /// How many vCPUs, each of which has a thread, its VM has.
+    pub fn vcpus(&self) -> u32 {
+        match (self.way, &self.row.native) {
+            (Way::Native, Native::Code(code)) => code.config.vcpus as u32,
+            (Way::Hypercall { .. }, _) => self.row.hypercall.map_or(1, |call| call.vcpus),
+            _ => 1,
+        }
+    }
+
     /// How many samples the next VM is to take.
     pub fn next_samples(&self, effort: &Effort) -> u64 {
         match self.each {
@@ -150,9 +159,8 @@ impl Job {
             },
             Way::Native => match &self.row.native {
                 Native::Code(instruction) => measure::native(host, instruction, samples, watch),
-                Native::Event(event) => events::measure(host, *event, samples, watch),
-                Native::Lifecycle(lifecycle) => {
-                    lifecycle::native(host, *lifecycle, samples, watch)
+                Native::Lifecycle(lifecycle, most) => {
+                    lifecycle::native(host, *lifecycle, samples.min(*most), watch)
                 }
                 Native::Absent(reason) => Ok(Outcome::Absent((*reason).into())),
                 Native::Floor => Ok(Outcome::Absent("it is the floor".into())),
@@ -168,8 +176,8 @@ impl Job {
                 let guest = guest(privilege, carrier);
                 match (&self.row.hypercall, &self.row.native) {
                     (Some(operation), _) => guest.measure(operation, samples),
-                    (None, Native::Lifecycle(lifecycle)) => {
-                        lifecycle::paravirtual(&guest, *lifecycle, samples)
+                    (None, Native::Lifecycle(lifecycle, most)) => {
+                        lifecycle::paravirtual(&guest, *lifecycle, samples.min(*most))
                     }
                     _ => Ok(Outcome::Absent("there is no such call".into())),
                 }
@@ -206,6 +214,7 @@ impl Job {
     pub fn is_certain(&self, effort: &Effort) -> bool {
         let most = match (&self.row.native, self.way) {
             (Native::Code(instruction), Way::Native | Way::Trap) => instruction.most,
+            (Native::Lifecycle(_, most), _) => *most,
             (_, Way::Hypercall { .. }) => self.row.hypercall.map_or(u64::MAX, |call| call.most),
             _ => u64::MAX,
         };
@@ -251,9 +260,12 @@ impl Job {
         match (self.way, &self.row.native) {
             (Way::Floor { privilege, .. }, _) => privilege == Privilege::Ring0,
             (Way::Native, Native::Code(code)) => code.config.cpl == 0,
-            (Way::Native, Native::Event(_)) => true,
             _ => false,
         }
+    }
+
+    fn is_noop(&self) -> bool {
+        self.row.batch == Some("core_batch")
     }
 
     /// How many exits to KVM there should be.
@@ -268,8 +280,8 @@ impl Job {
             (Way::Native, Native::Code(instruction), _) => of(instruction.exits),
             (Way::Trap, _, Trap::Same(exits)) => of(*exits),
             (Way::Trap, _, Trap::Silent(_)) => of(Exits::both(0.0)),
-            (Way::Hypercall { .. }, Native::Floor, _) => Some(1.0),
-            (Way::Batch { size, .. }, Native::Floor, _) => Some(1.0 / f64::from(size)),
+            (Way::Hypercall { .. }, ..) if self.is_noop() => Some(1.0),
+            (Way::Batch { size, .. }, ..) if self.is_noop() => Some(1.0 / f64::from(size)),
             _ => None,
         }
     }

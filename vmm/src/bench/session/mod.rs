@@ -2,6 +2,7 @@
 //! another one each time, until its median is known well enough.
 
 mod job;
+mod pins;
 pub mod stability;
 
 use super::chunk::Outcome as Tried;
@@ -14,6 +15,7 @@ use super::watch::Watch;
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::image::Image;
 use job::{Job, State};
+use pins::Pins;
 use stability::Empties;
 use std::time::{Duration, Instant};
 
@@ -71,6 +73,7 @@ pub struct Session<'a> {
     jobs: Vec<Job>,
     empties: Empties,
     rounds: usize,
+    pins: Pins,
 }
 
 impl<'a> Session<'a> {
@@ -89,6 +92,7 @@ impl<'a> Session<'a> {
             jobs,
             empties: Empties::default(),
             rounds: 0,
+            pins: Pins::take(),
         }
     }
 
@@ -138,6 +142,7 @@ impl<'a> Session<'a> {
             carrier,
             watch: self.watch,
         };
+        let _pinned = self.pins.pin(job.vcpus());
         match job.measure(self.host, self.watch, &guest, samples) {
             Ok(Tried::Measured(chunk)) => {
                 let per_tick = unit_per_tick(self.request.unit, self.host.tsc_hz);
@@ -187,6 +192,16 @@ impl<'a> Session<'a> {
             way: job.way,
             outcome,
         }
+    }
+
+    /// In how many VMs a row and way was measured, at most.
+    pub fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    /// The processors that vCPUs ran on, each alone.
+    pub fn pinned(&self) -> &[usize] {
+        self.pins.processors()
     }
 
     /// How steady it was.

@@ -1,6 +1,5 @@
 //! The report about a run: what `--report` writes.
 
-pub mod file;
 mod memory;
 
 use super::image_source::ImageSource;

@@ -15,8 +15,9 @@ mod supervisor;
 use super::KvmArgs;
 use super::exit_code::{Failure, notice};
 use super::image_source::ImageSource;
+use super::output::to_json;
+use super::output_file::OutputFile;
 use super::report::Report;
-use super::report::file::ReportFile;
 use super::{duration, size};
 use clap::{Args, ValueEnum};
 use conclusion::Conclusion;
@@ -128,7 +129,7 @@ impl From<CarrierChoice> for Option<Carrier> {
 pub fn run(args: RunArgs, stages: Stages) -> Result<ExitCode, Failure> {
     // First, so that every later failure can be reported.
     let report = match &args.report {
-        Some(path) => Some(ReportFile::prepare(path)?),
+        Some(path) => Some(OutputFile::prepare("the report", path, 1)?),
         None => None,
     };
     let request = Request::new(args);
@@ -143,7 +144,7 @@ pub fn run(args: RunArgs, stages: Stages) -> Result<ExitCode, Failure> {
     let conclusions = outcomes.iter().map(|outcome| &outcome.conclusion);
     let exit_code = conclusion::exit_code(conclusions);
     if let Some(file) = report {
-        file.write(&Report::new(&request, &outcomes, exit_code))?;
+        file.write(&to_json(&Report::new(&request, &outcomes, exit_code))?)?;
     }
     Ok(ExitCode::from(exit_code))
 }

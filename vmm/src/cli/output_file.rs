@@ -1,8 +1,6 @@
-//! The file that a report is written to.
+//! A file that a result is written to, which is checked before there is a result.
 
-use super::Report;
-use crate::cli::exit_code::Failure;
-use crate::cli::output::to_json;
+use super::exit_code::Failure;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -11,22 +9,26 @@ use std::process;
 
 /// A file that can be written.
 #[derive(Debug)]
-pub struct ReportFile {
+pub struct OutputFile {
+    /// What is written, as in "the report".
+    what: &'static str,
     path: PathBuf,
-    // Where the report is written first, so that nobody ever sees half of one. What is no
+    // Where it is written first, so that nobody ever sees half of one. What is no
     // regular file, /dev/stderr for example, is written in place.
     beside: Option<PathBuf>,
 }
 
-impl ReportFile {
-    /// Checks that a report can be written to `path`, by creating a file beside it.
-    pub fn prepare(path: &Path) -> Result<Self, Failure> {
-        let failed = |error| access_failure(path, &error);
-        let file = Self::at(path).map_err(failed)?;
+impl OutputFile {
+    /// Checks that `what` can be written to `path`, by writing a file of `size` bytes beside it.
+    pub fn prepare(what: &'static str, path: &Path, size: usize) -> Result<Self, Failure> {
+        let failed = |error| access_failure(what, path, &error);
+        let file = Self::at(what, path).map_err(failed)?;
         match &file.beside {
             Some(beside) => {
-                create(beside).map_err(failed)?;
-                fs::remove_file(beside).map_err(failed)?;
+                let written = create(beside).and_then(|mut file| file.write_all(&vec![b' '; size]));
+                // A full disk is no reason to leave it there.
+                let removed = fs::remove_file(beside);
+                written.and(removed).map_err(failed)?;
             }
             None => {
                 OpenOptions::new().write(true).open(path).map_err(failed)?;
@@ -35,7 +37,7 @@ impl ReportFile {
         Ok(file)
     }
 
-    fn at(path: &Path) -> io::Result<Self> {
+    fn at(what: &'static str, path: &Path) -> io::Result<Self> {
         let path = match fs::canonicalize(path) {
             // The file that a link leads to is replaced, not the link.
             Ok(path) => path,
@@ -45,7 +47,11 @@ impl ReportFile {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => return Err(ErrorKind::IsADirectory.into()),
             Ok(metadata) if !metadata.is_file() => {
-                return Ok(Self { path, beside: None });
+                return Ok(Self {
+                    what,
+                    path,
+                    beside: None,
+                });
             }
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -56,14 +62,13 @@ impl ReportFile {
         beside.push(name);
         beside.push(format!(".{}", process::id()));
         let beside = Some(path.with_file_name(beside));
-        Ok(Self { path, beside })
+        Ok(Self { what, path, beside })
     }
 
-    /// Writes the report.
-    pub fn write(&self, report: &Report<'_>) -> Result<(), Failure> {
-        let text = to_json(report)?;
-        self.write_text(&text)
-            .map_err(|error| access_failure(&self.path, &error))
+    /// Writes it.
+    pub fn write(&self, text: &str) -> Result<(), Failure> {
+        self.write_text(text)
+            .map_err(|error| access_failure(self.what, &self.path, &error))
     }
 
     fn write_text(&self, text: &str) -> io::Result<()> {
@@ -86,16 +91,16 @@ fn create(path: &Path) -> io::Result<fs::File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-fn access_failure(path: &Path, error: &io::Error) -> Failure {
+fn access_failure(what: &str, path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
     Failure::configuration(match error.kind() {
         ErrorKind::NotFound => {
-            format!("the report {path} cannot be written: its directory does not exist")
+            format!("{what} {path} cannot be written: its directory does not exist")
         }
         ErrorKind::IsADirectory => {
-            format!("the report {path} cannot be written: that is a directory; name a file in it")
+            format!("{what} {path} cannot be written: that is a directory; name a file in it")
         }
-        _ => format!("the report {path} cannot be written: {error}"),
+        _ => format!("{what} {path} cannot be written: {error}"),
     })
 }
 
@@ -108,7 +113,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("report.json");
         fs::write(&path, "before").unwrap();
-        let file = ReportFile::prepare(&path).unwrap();
+        let file = OutputFile::prepare("the report", &path, 1).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
         file.write_text("after").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
@@ -122,7 +127,7 @@ mod tests {
         fs::write(&path, "before").unwrap();
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        ReportFile::prepare(&link)
+        OutputFile::prepare("the report", &link, 1)
             .unwrap()
             .write_text("after")
             .unwrap();
@@ -133,13 +138,13 @@ mod tests {
     #[test]
     fn a_device_is_written_and_not_replaced() {
         let path = Path::new("/dev/null");
-        ReportFile::prepare(path).unwrap().write_text("{}").unwrap();
+        OutputFile::prepare("the report", path, 1).unwrap().write_text("{}").unwrap();
         assert!(!fs::metadata(path).unwrap().is_file());
     }
 
     #[test]
     fn what_cannot_be_written_is_told_before() {
-        let message = |path: &Path| ReportFile::prepare(path).unwrap_err().message;
+        let message = |path: &Path| OutputFile::prepare("the report", path, 1).unwrap_err().message;
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         assert_eq!(
