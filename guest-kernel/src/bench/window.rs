@@ -16,8 +16,9 @@ use paravane_sdk::{Gpa, address};
 /// The first address: the kernel's, and nothing else's.
 pub const WINDOW: u64 = 0x70_0000_0000;
 
-/// Pages of the most that a window has. It is emptied or filled again when they are used up.
-const MOST_PAGES: u64 = 1 << 16;
+/// The most pages of a window, which is emptied or filled again when they are used up. All may be
+/// mapped to the same page of RAM, and a VMM counts the mappings of a page.
+const MOST_PAGES: u64 = 1 << 15;
 const PAGES_OF_LARGE: u64 = LARGE_PAGE_SIZE / PAGE_SIZE;
 
 /// The addresses, and the RAM that is mapped there, the same again and again.
