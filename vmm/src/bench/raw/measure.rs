@@ -2,6 +2,7 @@
 
 use super::code::{Clock, Done, NOTHING, Timed, ending, timing_loop};
 use super::layout::{DATA, DATA_ANSWER, MOST_SAMPLES, SAMPLES};
+use super::other::beside;
 use super::run::{End, Runner};
 use super::vm::{Config, RawVm};
 use crate::bench::chunk::{Chunk, Outcome, warm_up};
@@ -86,10 +87,23 @@ impl Subject<'_> {
                 vm.set_handler(vector, handler())?;
             }
         }
+        match self.instruction.other {
+            Some(other) => beside(&mut vm, other, |vm| self.measure_in(vm, host, trap)),
+            None => self.measure_in(&mut vm, host, trap),
+        }
+    }
+
+    /// Measures it in this VM.
+    fn measure_in(
+        &self,
+        vm: &mut RawVm,
+        host: &Host,
+        trap: Option<Option<&Silent>>,
+    ) -> Result<Outcome, String> {
         let counter = vm.exit_counter(0);
         let read = || counter.as_ref().and_then(|counter| counter.read());
         let mut emulator = trap.map(|_| Emulator::default());
-        let mut runner = Runner::new(&mut vm, self.watch);
+        let mut runner = Runner::new(vm, self.watch);
         let samples = self.samples.min(self.instruction.most);
         let warm_up = warm_up(samples);
         let count = (samples + warm_up).min(MOST_SAMPLES);
@@ -125,9 +139,14 @@ impl Subject<'_> {
             return Err("nothing was measured".into());
         };
         let each = |number: u64| number as f64 / count as f64;
+        let waits = (self.instruction.waits as f64 * host.tsc_hz as f64 / 1e9) as u64;
         let kvm = operation.kvm.zip(empty.kvm);
         Ok(Outcome::Measured(Chunk {
-            ticks: operation.ticks,
+            ticks: operation
+                .ticks
+                .iter()
+                .map(|&ticks| ticks.saturating_sub(waits))
+                .collect(),
             empty: empty.ticks,
             per: 1,
             kvm: kvm.map(|(with, without)| each(with.saturating_sub(without))),

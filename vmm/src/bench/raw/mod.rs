@@ -5,5 +5,6 @@ pub mod code;
 pub mod floor;
 pub mod layout;
 pub mod measure;
+pub mod other;
 pub mod run;
 pub mod vm;

@@ -125,7 +125,7 @@ pub const GROUP: Group = Group {
     rows: &[
         Row {
             trap: BY_PARTS,
-            hypercall: Some(Operation::new("time_oneshot_past")),
+            hypercall: Some(Operation::new("timer_past")),
             ..Row::new(
                 "external-interrupt",
                 "an exit, KVM_INTERRUPT, the handler and back",
@@ -152,7 +152,7 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: BY_PARTS,
-            hypercall: Some(Operation::new("event_send_self")),
+            hypercall: Some(Operation::new("event_to_self")),
             ..Row::new(
                 "self-ipi",
                 "an IPI to oneself, the handler, EOI and back",
@@ -170,7 +170,7 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: BY_PARTS,
-            hypercall: Some(Operation::slow("event_to_running_vcpu", 2, 2000)),
+            hypercall: Some(Operation::slow("event_to_running", 2, 2000)),
             ..Row::new(
                 "ipi-running",
                 "an IPI to the handler of a running vCPU",
@@ -180,7 +180,7 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: BY_PARTS,
-            hypercall: Some(Operation::slow("event_to_blocked_vcpu", 2, 2000)),
+            hypercall: Some(Operation::slow("event_to_blocked", 2, 2000)),
             ..Row::new(
                 "ipi-halted",
                 "an IPI to the handler of a halted vCPU",
@@ -207,7 +207,7 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: BY_PARTS,
-            hypercall: Some(Operation::slow("timer_lateness_running", 1, 1000)),
+            hypercall: Some(Operation::slow("timer_running", 1, 1000)),
             ..Row::new(
                 "apic-timer",
                 "lateness of a timer of 1 ms (APIC against PV), the vCPU runs",
@@ -225,7 +225,7 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: BY_PARTS,
-            hypercall: Some(Operation::slow("timer_lateness_blocked", 1, 1000)),
+            hypercall: Some(Operation::slow("timer_blocked", 1, 1000)),
             ..Row::new(
                 "apic-timer-halted",
                 "lateness of a timer of 1 ms (APIC against PV), the vCPU waits",

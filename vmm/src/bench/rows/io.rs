@@ -29,7 +29,7 @@ pub const GROUP: Group = Group {
             )
         },
         Row {
-            exitless: Some(Operation::new("deferred")),
+            exitless: Some(Operation::new("deferred_queue")),
             ..Row::new(
                 "out-kernel",
                 "OUT that KVM hands to an eventfd",

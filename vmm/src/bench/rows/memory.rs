@@ -65,7 +65,7 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: Trap::Absent("it would be the rows of PTE writes and IPIs once more"),
-            hypercall: Some(Operation::slow("as_unmap_shootdown", 2, 2000)),
+            hypercall: Some(Operation::slow("as_unmap_running", 2, 2000)),
             ..Row::new(
                 "tlb-shootdown",
                 "TLB shootdown on one other vCPU",

@@ -25,7 +25,7 @@ pub const GROUP: Group = Group {
     title: "traps and system calls",
     rows: &[
         Row {
-            exitless: Some(Operation::new("int_n")),
+            exitless: Some(Operation::new("trap_syscall")),
             ..Row::new(
                 "int-n",
                 "INT n to the handler and back",
@@ -35,7 +35,7 @@ pub const GROUP: Group = Group {
                     RETURN,
                     Exits::both(0.0),
                 ),
-                HANDLER,
+                "SYSCALL to the handler of trap_set_syscall, without an exit",
             )
         },
         Row {
