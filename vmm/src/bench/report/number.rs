@@ -11,6 +11,15 @@ pub fn cost(value: f64, unit: Unit) -> String {
     }
 }
 
+/// A cost on an axis: "10 ns", "1,000".
+pub fn tick(value: f64, unit: Unit) -> String {
+    let text = cost(value, unit);
+    match text.split_once(' ') {
+        Some((number, unit)) => format!("{} {unit}", trimmed(number)),
+        None => text,
+    }
+}
+
 /// A cost in a sentence: "12.3 ns", "3,078 instructions".
 pub fn spoken(value: f64, unit: Unit) -> String {
     match unit {
@@ -162,6 +171,13 @@ mod tests {
         assert_eq!(cost(48.25), "48.2");
         assert_eq!(cost(20.0), "20");
         assert_eq!(cost(1.5), "1.5");
+    }
+
+    #[test]
+    fn an_axis_has_no_zeros_after_the_point() {
+        assert_eq!(tick(1.0, Unit::Nanoseconds), "1 ns");
+        assert_eq!(tick(100_000.0, Unit::Nanoseconds), "100 us");
+        assert_eq!(tick(10_000.0, Unit::Instructions), "10,000");
     }
 
     #[test]

@@ -3,12 +3,15 @@
 mod cell;
 mod fit;
 
+pub(super) use cell::odd_exits;
+
 use super::column::{self, Column};
 use super::findings;
 use super::notes::Notes;
 use super::number;
 use super::peers::{Peer, Peers};
-use crate::bench::result::{Results, RowResult, Unit};
+use super::ways;
+use crate::bench::result::{Answer, Results, RowResult, Unit};
 use comfy_table::{Cell, CellAlignment, Row, Table, TableComponent, presets};
 use fit::Shown;
 use std::fmt::Write;
@@ -30,7 +33,7 @@ pub fn render(results: &Results, peers: Option<&Peers>, width: usize) -> String 
     text.push('\n');
     text.push_str(&lines(&table));
     text.push('\n');
-    footnotes(&mut text, width, &notes, &table);
+    footnotes(&mut text, results, &notes, width);
     for (column, reasons) in Column::empty(results) {
         let [what, which] = column.heading();
         let reasons = reasons.join("; ");
@@ -159,19 +162,25 @@ fn shown_peers<'a>(columns: &'a [Shown<'a>]) -> impl Iterator<Item = &'a Peer> {
     })
 }
 
-fn footnotes(text: &mut String, width: usize, notes: &Notes, table: &Table) {
+fn footnotes(text: &mut String, results: &Results, notes: &Notes, width: usize) {
     for (number, note) in notes.iter() {
         item(text, width, &format!("[{number}] "), note);
     }
-    let table = lines(table);
-    if table.contains(cell::EXITS) {
+    let cells = || results.rows.iter().flat_map(|row| &row.cells);
+    let mut measured = cells().filter_map(ways::measured);
+    if let Some(odd) = measured.find_map(|measurement| odd_exits(&measurement.exits)) {
+        let (exits, expected) = &odd;
         paragraph(
             text,
             width,
-            "2/1 exits: two exits for each operation, where this host should have one.",
+            &format!(
+                "{exits}/{expected}x: {exits} exits for each operation, where this host should \
+                 have {expected}."
+            ),
         );
     }
-    if table.contains(cell::WRONG) {
+    let mut measured = cells().filter_map(ways::measured);
+    if measured.any(|measurement| measurement.answer == Answer::Wrong) {
         paragraph(
             text,
             width,
@@ -297,12 +306,12 @@ mod tests {
         let row = line_of(&text, "MOV to CR3");
         let (before, _) = row.split_once(" 82.0 us").expect("the median is last");
         let (before, mark) = before.rsplit_once(" !").expect("a mark is before it");
-        assert!(before.ends_with("2/1 exits"), "{row}");
+        assert!(before.ends_with("2/1x"), "{row}");
         assert!(
             text.contains(&format!("\n[{mark}] {}\n", fixture::MARK)),
             "{text}"
         );
-        assert!(text.contains("two exits for each operation"), "{text}");
+        assert!(text.contains("2/1x: 2 exits for each operation"), "{text}");
     }
 
     #[test]
@@ -339,7 +348,7 @@ mod tests {
             .retain(|row| row.name == "floor" || row.name == "rdtsc");
         let text = render(&results, None, WIDE);
         assert!(text.contains("\nThe run was steady.\n"), "{text}");
-        for absent in ["exits:", "wrong", "[1]", "Not measured", "want of width"] {
+        for absent in ["exits for", "wrong", "[1]", "Not measured", "want of width"] {
             assert!(!text.contains(absent), "{absent}: {text}");
         }
     }

@@ -15,19 +15,14 @@ pub fn over_the_floor(results: &Results) -> Option<String> {
             };
             let floor = ways::measurement(floor, Way::Floor { privilege, carrier })?;
             Some(format!(
-                "{} times by {privilege}/{carrier} ({} against {})",
+                "{} times the smallest exit by {privilege}/{carrier} ({} against {})",
                 times(call, floor)?,
                 spoken(call.spread.p50),
                 spoken(floor.spread.p50),
             ))
         })
         .collect();
-    (!modes.is_empty()).then(|| {
-        format!(
-            "A hypercall costs as much as the host's smallest exit at the same privilege {}.",
-            list(&modes, modes.len())
-        )
-    })
+    (!modes.is_empty()).then(|| format!("A hypercall costs {}.", list(&modes, modes.len())))
 }
 
 /// What a user task's system call costs in each mode.
@@ -62,9 +57,8 @@ mod tests {
     fn the_call_is_compared_with_the_floor_of_its_own_mode() {
         assert_eq!(
             over_the_floor(&fixture::results()).unwrap(),
-            "A hypercall costs as much as the host's smallest exit at the same privilege 1.10 times \
-             by ring0/vmcall (2.20 us against 2.00 us) and 1.10 times by ring3/pio (38.5 us against \
-             35.0 us)."
+            "A hypercall costs 1.10 times the smallest exit by ring0/vmcall (2.20 us against 2.00 us) \
+             and 1.10 times the smallest exit by ring3/pio (38.5 us against 35.0 us)."
         );
     }
 

@@ -5,9 +5,7 @@ use crate::bench::report::number;
 use crate::bench::result::{Answer, Cell, Exits, Outcome, Unit};
 
 /// Stands where the answer was wrong, in place of what it cost.
-pub const WRONG: &str = "wrong, silently";
-/// Follows the numbers of exits.
-pub const EXITS: &str = " exits ";
+const WRONG: &str = "wrong, silently";
 
 /// What a cell says: the median at the end, so that medians stand below each other, and before it
 /// what is odd about it.
@@ -17,9 +15,8 @@ pub fn text(cell: &Cell, unit: Unit, notes: &mut Notes) -> String {
         Outcome::Absent { reason } => return format!("-[{}]", notes.number(reason)),
     };
     let mut text = String::new();
-    if let Some(exits) = odd_exits(&measurement.exits) {
-        text.push_str(&exits);
-        text.push_str(EXITS);
+    if let Some((exits, expected)) = odd_exits(&measurement.exits) {
+        text.push_str(&format!("{exits}/{expected}x "));
     }
     for mark in &measurement.marks {
         text.push_str(&format!("!{} ", notes.number(mark)));
@@ -33,12 +30,12 @@ pub fn text(cell: &Cell, unit: Unit, notes: &mut Notes) -> String {
     text
 }
 
-/// Exits and expected exits, as in "2/1", where they are not the same to a person.
-pub fn odd_exits(exits: &Exits) -> Option<String> {
+/// Exits and expected exits, where they are not the same to a person.
+pub fn odd_exits(exits: &Exits) -> Option<(String, String)> {
     let (kvm, expected) = (exits.kvm?, exits.expected?);
     // An interrupt of the host now and then is an exit as well.
     let odd = (kvm - expected).abs() > 0.1_f64.max(expected * 0.02);
-    odd.then(|| format!("{}/{}", number::count(kvm), number::count(expected)))
+    odd.then(|| (number::count(kvm), number::count(expected)))
 }
 
 #[cfg(test)]
@@ -46,11 +43,12 @@ mod tests {
     use super::*;
 
     fn odd(kvm: Option<f64>, expected: Option<f64>) -> Option<String> {
-        odd_exits(&Exits {
+        let odd = odd_exits(&Exits {
             kvm,
             vmm: 1.0,
             expected,
-        })
+        });
+        odd.map(|(exits, expected)| format!("{exits}/{expected}"))
     }
 
     #[test]
