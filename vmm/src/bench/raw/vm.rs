@@ -250,6 +250,9 @@ const GDT_WORDS: [u64; 9] = [
     0x0000_8200_0000_000f | DATA << 16,
     0,
 ];
+/// Bytes of a TSS, and of the part of the I/O permission bitmap that is there.
+const TSS_SIZE: u32 = 0x68;
+const IO_BITMAP: u32 = 32;
 /// Bytes of the IDT.
 const IDT_SIZE: u64 = 16 * 256;
 
@@ -283,8 +286,9 @@ fn fill(memory: &Memory) -> Result<(), String> {
 
     memory.put_words(GDT, &GDT_WORDS)?;
     memory.put_words(TSS + 4, &[TRAP_STACK])?;
-    // There is no I/O permission bitmap: CPL 3 may access no port.
-    memory.put(TSS + 0x66, &[0x68, 0])?;
+    // The I/O permission bitmap allows the first ports, where the TSS is long enough to have it.
+    memory.put(TSS + 0x66, &[TSS_SIZE as u8, 0])?;
+    memory.put(TSS + u64::from(TSS_SIZE + IO_BITMAP), &[0xff])?;
     for vector in 0..=255 {
         let stub = STUBS + 16 * u64::from(vector);
         memory.put(stub, &stub_code(vector))?;
@@ -396,7 +400,11 @@ fn set_system(sregs: &mut kvm_sregs, config: Config) {
     (sregs.ss, sregs.ds, sregs.es, sregs.fs, sregs.gs) = (data, data, data, data, data);
     sregs.tr = kvm_segment {
         base: TSS,
-        limit: 0x67,
+        // A kernel that is deprivileged may access no port.
+        limit: match config.deprivileged_kernel {
+            true => TSS_SIZE - 1,
+            false => TSS_SIZE + IO_BITMAP,
+        },
         selector: TSS_SELECTOR,
         type_: 0xb,
         present: 1,

@@ -129,6 +129,21 @@ pub enum Verdict {
     OnlyNew,
 }
 
+/// Checks that a run can be compared with one in this unit.
+///
+/// # Errors
+///
+/// [`CompareError::OtherUnit`] where it cannot.
+pub fn check_unit(old: &Results, new: Unit) -> Result<(), CompareError> {
+    if old.unit == new {
+        return Ok(());
+    }
+    Err(CompareError::OtherUnit {
+        old: unit_name(old.unit),
+        new: unit_name(new),
+    })
+}
+
 /// Compares two runs. Two medians differ where their confidence intervals do not overlap, and the
 /// difference is at least a hundredth of a time, or two instructions.
 ///
@@ -136,12 +151,7 @@ pub enum Verdict {
 ///
 /// [`CompareError::OtherUnit`] where one run counted instructions and the other one time.
 pub fn compare(old: &Results, new: &Results) -> Result<Comparison, CompareError> {
-    if old.unit != new.unit {
-        return Err(CompareError::OtherUnit {
-            old: unit_name(old.unit),
-            new: unit_name(new.unit),
-        });
-    }
+    check_unit(old, new.unit)?;
     let changes = changes(old, new);
     let mut summary = Summary::default();
     for change in &changes {

@@ -117,7 +117,7 @@ impl Outputs {
                 let mut text = table::render(results, self.peers.as_ref(), width);
                 if let Some(comparison) = comparison {
                     text.push('\n');
-                    text.push_str(&comparison.render(width));
+                    text.push_str(&compare::render(comparison));
                 }
                 text
             }
@@ -152,12 +152,7 @@ fn prepare_directory(path: &Path) -> Result<PathBuf, Failure> {
 
 fn load(path: &Path, unit: Unit) -> Result<Results, Failure> {
     let old = compare::load(path).map_err(incomparable)?;
-    if old.unit != unit {
-        return Err(incomparable(compare::CompareError::Unit {
-            old: old.unit,
-            new: unit,
-        }));
-    }
+    compare::check_unit(&old, unit).map_err(incomparable)?;
     Ok(old)
 }
 
