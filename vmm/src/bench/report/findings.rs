@@ -11,9 +11,9 @@ use super::number;
 use crate::bench::result::{Measurement, Results, RowResult, Way};
 
 /// The row of the call that does nothing.
-const NOOP: &str = "noop";
+pub(super) const NOOP: &str = "noop";
 /// The row of the bare KVM_RUN loop.
-const FLOOR: &str = "floor";
+pub(super) const FLOOR: &str = "floor";
 /// The row of a user task's system call.
 const USER_SYSCALL: &str = "user-syscall";
 

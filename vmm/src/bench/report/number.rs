@@ -3,10 +3,21 @@
 
 use crate::bench::result::Unit;
 
+/// Significant digits, where there is no reason for more.
+const DIGITS: i32 = 3;
+
 /// A cost in a table, whose heading says what instructions are: "12.3 ns", "4.56 us", "3,078".
 pub fn cost(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Nanoseconds => time(value),
+        Unit::Nanoseconds => time(value, DIGITS),
+        Unit::Instructions => instructions(value),
+    }
+}
+
+/// A cost with the digits that tell the ends of a narrow interval apart: "2.1956 us", "3,078".
+pub fn exact(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Nanoseconds => time(value, 5),
         Unit::Instructions => instructions(value),
     }
 }
@@ -23,7 +34,7 @@ pub fn tick(value: f64, unit: Unit) -> String {
 /// A cost in a sentence: "12.3 ns", "3,078 instructions".
 pub fn spoken(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Nanoseconds => time(value),
+        Unit::Nanoseconds => time(value, DIGITS),
         Unit::Instructions => match instructions(value).as_str() {
             "1" => "1 instruction".to_string(),
             many => format!("{many} instructions"),
@@ -33,12 +44,12 @@ pub fn spoken(value: f64, unit: Unit) -> String {
 
 /// How many times as much: "1.08", "18.2", "18,200".
 pub fn ratio(value: f64) -> String {
-    three_digits(value)
+    digits(value, DIGITS)
 }
 
 /// A count that may be an average: "2", "0.02", "1.5".
 pub fn count(value: f64) -> String {
-    trimmed(&three_digits(round_to(value, 2)))
+    trimmed(&digits(round_to(value, 2), DIGITS))
 }
 
 /// A whole number with commas: "1,234,567".
@@ -58,10 +69,10 @@ pub fn whole(value: f64) -> String {
     text
 }
 
-fn time(nanoseconds: f64) -> String {
+fn time(nanoseconds: f64, significant: i32) -> String {
     const UNITS: [(f64, &str); 4] = [(1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns")];
     // Rounded first, so that 999.9 ns is 1.00 us.
-    let rounded = significant(nanoseconds);
+    let rounded = rounded(nanoseconds, significant);
     let (scale, unit) = UNITS
         .into_iter()
         .find(|(scale, _)| rounded.abs() >= *scale)
@@ -69,7 +80,7 @@ fn time(nanoseconds: f64) -> String {
     // What a clock of some GHz says beyond this is not about the guest.
     match rounded.abs() < 0.005 {
         true => "0 ns".to_string(),
-        false => format!("{} {unit}", three_digits(rounded / scale)),
+        false => format!("{} {unit}", digits(rounded / scale, significant)),
     }
 }
 
@@ -81,18 +92,18 @@ fn instructions(value: f64) -> String {
     }
 }
 
-fn three_digits(value: f64) -> String {
-    let rounded = significant(value);
-    match decimals(rounded) {
+fn digits(value: f64, significant: i32) -> String {
+    let rounded = rounded(value, significant);
+    match decimals(rounded, significant) {
         0 => whole(rounded),
         decimals => format!("{rounded:.decimals$}"),
     }
 }
 
-fn significant(value: f64) -> f64 {
+fn rounded(value: f64, significant: i32) -> f64 {
     match value == 0.0 {
         true => 0.0,
-        false => round_to(value, 2 - magnitude(value)),
+        false => round_to(value, significant - 1 - magnitude(value)),
     }
 }
 
@@ -100,10 +111,10 @@ fn magnitude(value: f64) -> i32 {
     value.abs().log10().floor() as i32
 }
 
-fn decimals(value: f64) -> usize {
+fn decimals(value: f64, significant: i32) -> usize {
     match value == 0.0 {
         true => 0,
-        false => (2 - magnitude(value)).clamp(0, 4) as usize,
+        false => (significant - 1 - magnitude(value)).clamp(0, 4) as usize,
     }
 }
 
@@ -171,6 +182,14 @@ mod tests {
         assert_eq!(cost(48.25), "48.2");
         assert_eq!(cost(20.0), "20");
         assert_eq!(cost(1.5), "1.5");
+    }
+
+    #[test]
+    fn the_ends_of_a_narrow_interval_differ() {
+        assert_eq!(exact(2_195.6, Unit::Nanoseconds), "2.1956 us");
+        assert_eq!(exact(2_204.4, Unit::Nanoseconds), "2.2044 us");
+        assert_eq!(exact(38_423.0, Unit::Nanoseconds), "38.423 us");
+        assert_eq!(exact(3_078.5, Unit::Instructions), "3,078");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::canvas::{self, Area, DrawError, Entry, INK, TITLE, WIDTH};
 use crate::bench::report::column::Column;
+use crate::bench::report::findings::{FLOOR, NOOP};
 use crate::bench::report::{number, ways};
 use crate::bench::result::{Answer, Results, RowResult, Unit, Way};
 use plotters::prelude::*;
@@ -12,11 +13,13 @@ const STEP: i32 = 14;
 /// Space between rows.
 const GAP: i32 = 12;
 /// Height of the axis with its labels and its name.
-const AXIS: u32 = 48;
+const AXIS: u32 = 42;
 /// Space for the figure after the longest bar.
 const FIGURE: u32 = 78;
 /// How many rows the overview has.
-const ROWS: usize = 10;
+const ROWS: usize = 12;
+/// Those that it begins with, by name.
+const FIRST: [&str; 2] = [FLOOR, NOOP];
 
 /// A bar.
 struct Bar {
@@ -37,24 +40,30 @@ pub fn group(results: &Results, group: &str, rows: &[&RowResult]) -> Option<Stri
     chart(&capitalized(group), rows, results.unit)
 }
 
-/// The rows that can be had in most ways, in the mode that a guest would get.
+/// The floor, the call that does nothing, and the trapped rows that can be had in most ways, in the
+/// mode that a guest would get.
 pub fn overview(results: &Results) -> Option<String> {
     let automatic = &results.provenance.automatic;
     let in_mode = |column: Column| column.is_of(automatic);
     let mut rows: Vec<_> = results.rows.iter().enumerate().collect();
+    let first = |row: &RowResult| FIRST.iter().position(|name| *name == row.name);
     rows.retain(|(_, row)| {
         let trap = ways::measurement(row, Way::Trap);
-        trap.is_some_and(|trap| trap.answer != Answer::Wrong) && bars(row, in_mode).bars.len() > 1
+        let replaced = trap.is_some_and(|trap| trap.answer != Answer::Wrong)
+            && bars(row, in_mode).bars.len() > 1;
+        first(row).is_some() || replaced
     });
-    rows.sort_by_key(|(index, row)| (usize::MAX - bars(row, in_mode).bars.len(), *index));
+    let place = |row| first(row).unwrap_or(FIRST.len());
+    let ways = |row| usize::MAX - bars(row, in_mode).bars.len();
+    rows.sort_by_key(|(index, row)| (place(row), ways(row), *index));
     rows.truncate(ROWS);
-    rows.sort_by_key(|(index, _)| *index);
+    rows.sort_by_key(|(index, row)| (place(row), *index));
     let rows = rows
         .into_iter()
         .map(|(_, row)| bars(row, in_mode))
         .collect();
     chart(
-        "The instruction, trapped, and what replaces it",
+        "Calls, instructions, and what replaces them",
         rows,
         results.unit,
     )
@@ -106,7 +115,7 @@ fn paint(
     let costs = rows.iter().flat_map(|row| &row.bars).map(|bar| bar.p50);
     let range = canvas::decades(costs);
     let titles = rows.iter().map(|row| canvas::text_width(row.title, 12.0));
-    let titles = titles.max().unwrap_or_default().min(WIDTH / 3) + 24;
+    let titles = titles.max().unwrap_or_default().min(WIDTH / 3) + 28;
     let mut chart = ChartBuilder::on(area)
         .margin_top(top)
         .margin_left(titles)
@@ -220,7 +229,14 @@ mod tests {
     #[test]
     fn the_overview_has_the_automatic_mode_and_what_can_be_trapped() {
         let svg = overview(&fixture::results()).unwrap();
-        assert!(svg.contains("RDTSC") && svg.contains("MOV to CR3"));
+        let place = |text| svg.rfind(text).unwrap_or_else(|| panic!("{text}: {svg}"));
+        let titles = [
+            "the smallest exit",
+            "a call that does nothing",
+            "RDTSC",
+            "MOV to CR3",
+        ];
+        assert!(titles.map(place).is_sorted());
         assert!(svg.contains("hypercall ring0/vmcall"));
         assert!(!svg.contains("ring3"));
         assert!(!svg.contains("SGDT"), "a wrong answer is no alternative");

@@ -43,7 +43,8 @@ pub fn row(results: &Results, row: &RowResult) -> Option<String> {
         });
         let sizes = 1.0..largest.max(2.0);
         let mut chart = ChartBuilder::on(area)
-            .margin_top(top)
+            .margin_top(top + 6)
+            .margin_left(14)
             .margin_right(36)
             .x_label_area_size(48)
             .y_label_area_size(84)

@@ -81,7 +81,7 @@ pub fn left(style: TextStyle<'_>) -> TextStyle<'_> {
 
 /// How wide a text is at most in a common font, in pixels.
 pub fn text_width(text: &str, pixels: f64) -> u32 {
-    (text.chars().count() as f64 * pixels * 0.56).ceil() as u32
+    (text.chars().count() as f64 * pixels * 0.58).ceil() as u32
 }
 
 /// Draws the title.

@@ -39,7 +39,9 @@ fn figures(row: &RowResult, unit: Unit) -> Markup {
         "max",
         "99% interval of p50",
         "medians of VMs",
-        "exits",
+        "exits to KVM",
+        "to the VMM",
+        "expected",
         "answer",
     ];
     html! {
@@ -69,20 +71,24 @@ fn figures(row: &RowResult, unit: Unit) -> Markup {
 fn line(measurement: &Measurement, unit: Unit) -> Markup {
     let spread = &measurement.spread;
     let cost = |value| number::cost(value, unit);
+    let exact = |value| number::exact(value, unit);
+    let Exits { kvm, vmm, expected } = measurement.exits;
     let (low, high) = measurement.confidence;
     let boots: Vec<_> = measurement
         .boots
         .iter()
-        .map(|median| cost(*median))
+        .map(|median| exact(*median))
         .collect();
     html! {
         td { (number::whole(spread.n as f64)) }
         @for value in [spread.min, spread.p50, spread.p90, spread.p99, spread.p999, spread.max] {
             td { (cost(value)) }
         }
-        td { (cost(low)) " to " (cost(high)) }
+        td { (exact(low)) " to " (exact(high)) }
         td { (boots.join(", ")) }
-        td { (exits(&measurement.exits)) }
+        @for exits in [kvm, Some(vmm), expected] {
+            td { (exits.map_or("–".to_string(), number::count)) }
+        }
         td {
             @match measurement.answer {
                 Answer::Right => "right",
@@ -91,18 +97,6 @@ fn line(measurement: &Measurement, unit: Unit) -> Markup {
             }
         }
     }
-}
-
-fn exits(exits: &Exits) -> String {
-    let vmm = number::count(exits.vmm);
-    let mut text = match exits.kvm {
-        Some(kvm) => format!("{} to KVM, {vmm} of them to the VMM", number::count(kvm)),
-        None => format!("{vmm} to the VMM"),
-    };
-    if let Some(expected) = exits.expected {
-        text.push_str(&format!("; {} expected", number::count(expected)));
-    }
-    text
 }
 
 /// What is to be taken with care, and what cannot be had.
@@ -131,20 +125,18 @@ fn remarks(row: &RowResult) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::report::fixture;
 
     #[test]
-    fn exits_are_told_as_far_as_they_are_known() {
-        let told = |kvm, expected| {
-            exits(&Exits {
-                kvm,
-                vmm: 1.0,
-                expected,
-            })
+    fn a_figure_that_the_host_does_not_have_is_a_dash() {
+        let mut measurement = fixture::measurement(2_200.0);
+        measurement.exits = Exits {
+            kvm: None,
+            vmm: 1.0,
+            expected: None,
         };
-        assert_eq!(
-            told(Some(2.0), Some(1.0)),
-            "2 to KVM, 1 of them to the VMM; 1 expected"
-        );
-        assert_eq!(told(None, None), "1 to the VMM");
+        let line = line(&measurement, Unit::Nanoseconds).into_string();
+        assert!(line.contains("<td>–</td><td>1</td><td>–</td>"), "{line}");
+        assert!(line.contains("2.1956 us to 2.2044 us"), "{line}");
     }
 }

@@ -23,7 +23,7 @@ pub fn section(results: &Results, peers: &[&Peer], notes: &mut Notes) -> Markup 
     html! {
         section #table {
             h2 { "All rows" }
-            p { (what) " The line under a figure is its length on a logarithmic scale." }
+            p { (what) " The line under a figure grows with its logarithm." }
             p #filter hidden {
                 label for="filter-text" { "Show rows with" } " "
                 input #filter-text type="search" placeholder="cr3, time, wrong …";
@@ -91,7 +91,7 @@ impl Scale {
         Self { low, high }
     }
 
-    /// The part of a cell's width that a cost takes, in per cent.
+    /// The part of the longest line that a cost has, in per cent.
     fn part(&self, cost: f64) -> f64 {
         let (least, range) = (4.0, (self.high / self.low).ln());
         match cost > self.low && range > 0.0 {
@@ -120,7 +120,7 @@ fn cost(row: &RowResult, column: Column, unit: Unit, scale: &Scale, notes: &mut 
     let length = scale.part(measurement.spread.p50);
     let style = match wrong {
         true => colour(column),
-        false => format!("{};--length:{length:.0}%", colour(column)),
+        false => format!("{};--length:{length:.0}", colour(column)),
     };
     html! {
         td.cost.wrong[wrong] style=(style) {
@@ -150,8 +150,8 @@ fn summary(measurement: &Measurement, unit: Unit) -> String {
     format!(
         "median {} (99% certain: {} to {}), 99th percentile {}, {} samples",
         number::spoken(spread.p50, unit),
-        number::cost(low, unit),
-        number::cost(high, unit),
+        number::exact(low, unit),
+        number::exact(high, unit),
         number::cost(spread.p99, unit),
         number::whole(spread.n as f64)
     )
@@ -172,7 +172,7 @@ fn footnotes(results: &Results, peers: &[&Peer], notes: &Notes) -> Markup {
                 }
             }
             @if exits {
-                p { strong { "2/1 exits" } ": two exits for each operation, where this host should have one." }
+                p { strong { "2/1 exits" } ", for example: two exits for each operation, where this host should have one." }
             }
             @if wrong {
                 p {
