@@ -90,7 +90,7 @@ pub fn parse(bytes: &[u8], origin: &str) -> Result<Results, CompareError> {
         return Err(CompareError::Foreign { origin });
     }
     match value.get("version") {
-        Some(version) if *version == Value::from(VERSION) => {}
+        Some(version) if version.as_u64() == Some(u64::from(VERSION)) => {}
         version => {
             let found = version.map_or("unknown".to_string(), Value::to_string);
             return Err(CompareError::OtherVersion { origin, found });
