@@ -1,5 +1,6 @@
 //! The host that is measured.
 
+use super::pins::Pins;
 use super::raw::code::Clock;
 use super::raw::measure;
 use super::watch::Watch;
@@ -33,6 +34,8 @@ pub struct Host {
     pub hardware: Hardware,
     /// How the time can be read at CPL 0.
     pub clock: Clock,
+    /// Its processors.
+    pub pins: Pins,
     /// Frequency of the TSC in Hz.
     pub tsc_hz: u64,
 }
@@ -62,6 +65,7 @@ impl Host {
             modes,
             hardware,
             clock,
+            pins: Pins::find(),
             tsc_hz,
         })
     }

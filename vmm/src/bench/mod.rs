@@ -9,6 +9,7 @@ pub mod emulate;
 pub mod guest;
 pub mod host;
 pub mod lifecycle;
+mod pins;
 pub mod provenance;
 pub mod raw;
 pub mod report;

@@ -24,7 +24,7 @@ pub fn gather(host: &Host) -> Provenance {
         commit: option_env!("PARAVANE_COMMIT").unwrap_or(UNKNOWN).into(),
         cpu: field("model name"),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
-        pinned: Vec::new(),
+        pinned: host.pins.chosen(),
         microcode: field("microcode"),
         kernel: rustix::system::uname()
             .release()

@@ -28,6 +28,15 @@ impl Watch {
         }
     }
 
+    /// The same with another patience.
+    pub fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            patience,
+            expired: Arc::default(),
+            stop: Arc::clone(&self.stop),
+        }
+    }
+
     /// Whether the bench is to stop.
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)

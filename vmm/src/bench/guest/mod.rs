@@ -70,6 +70,20 @@ impl GuestRun<'_> {
         .map_err(|error| error.to_string())?;
         lock(&transcript).counters = vm.exit_counters();
         let control = vm.control();
+        if operation.vcpus > 1 {
+            let control = Arc::clone(&control);
+            let processors: Vec<_> = (0..operation.vcpus)
+                .map(|vcpu| self.host.pins.of_vcpu(vcpu as usize))
+                .collect();
+            // By then each vCPU has a thread.
+            lock(&transcript).on_begin = Some(Box::new(move || {
+                for (vcpu, processor) in (0..).zip(&processors) {
+                    if let Some(shared) = control.services.vcpus.get(vcpu) {
+                        shared.run_on(processor);
+                    }
+                }
+            }));
+        }
         let ending = self.watch.during_with(|| control.stop(), || vm.run());
         match ending {
             Ok(Ending::Shutdown(0)) => lock(&transcript).outcome(),

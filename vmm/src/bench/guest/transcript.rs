@@ -8,10 +8,12 @@ use crate::vcpu::kvm_stats::ExitCounter;
 const LONGEST_LINE: usize = 1 << 16;
 
 /// What was printed so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Transcript {
     /// Where KVM counts the VM's exits.
     pub counters: Vec<ExitCounter>,
+    /// Called when the guest is about to measure.
+    pub on_begin: Option<Box<dyn Fn() + Send>>,
     /// The most samples that are kept.
     most: usize,
     line: Vec<u8>,
@@ -67,7 +69,12 @@ impl Transcript {
         let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
         match word {
-            "begin" => self.begun = self.exits(),
+            "begin" => {
+                if let Some(on_begin) = &self.on_begin {
+                    on_begin();
+                }
+                self.begun = self.exits();
+            }
             "end" => {
                 let kvm = self.exits().zip(self.begun);
                 let mut words = rest.split(' ');

@@ -11,6 +11,12 @@ use crate::bench::host::Host;
 use crate::bench::result::Answer;
 use crate::bench::rows::{Instruction, Silent, Trap};
 use crate::bench::watch::Watch;
+use std::time::Duration;
+
+/// How long a loop may take, and more for each sample: many times what the slowest row takes on an
+/// emulated host. Some instructions never end: VMCALL where KVM patches it for ever.
+const PATIENCE: Duration = Duration::from_secs(3);
+const EACH: Duration = Duration::from_millis(5);
 
 /// Measures the instructions as they are, in a VM of their own.
 pub fn native(
@@ -88,7 +94,7 @@ impl Subject<'_> {
             }
         }
         match self.instruction.other {
-            Some(other) => beside(&mut vm, other, |vm| self.measure_in(vm, host, trap)),
+            Some(other) => beside(&mut vm, other, &host.pins, |vm| self.measure_in(vm, host, trap)),
             None => self.measure_in(&mut vm, host, trap),
         }
     }
@@ -103,10 +109,11 @@ impl Subject<'_> {
         let counter = vm.exit_counter(0);
         let read = || counter.as_ref().and_then(|counter| counter.read());
         let mut emulator = trap.map(|_| Emulator::default());
-        let mut runner = Runner::new(vm, self.watch);
         let samples = self.samples.min(self.instruction.most);
         let warm_up = warm_up(samples);
         let count = (samples + warm_up).min(MOST_SAMPLES);
+        let watch = self.watch.with_patience(PATIENCE + count as u32 * EACH);
+        let mut runner = Runner::new(vm, &watch);
         let mut parts = Vec::new();
         for empty in [true, false] {
             let code = timing_loop(&self.instruction.timed, empty, self.clock, self.done());

@@ -4,6 +4,7 @@
 use super::layout::{OTHER_CODE, OTHER_STACK};
 use super::run::{Exit, next};
 use super::vm::{RawVm, registers};
+use crate::bench::pins::Pins;
 use crate::bench::rows::Other;
 use crate::vcpu::kick::Kicker;
 use kvm_bindings::{KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED, kvm_mp_state};
@@ -15,6 +16,7 @@ use std::thread;
 pub fn beside<T>(
     vm: &mut RawVm,
     other: Other,
+    pins: &Pins,
     work: impl FnOnce(&mut RawVm) -> Result<T, String>,
 ) -> Result<T, String> {
     let Some(mut vcpu) = vm.vcpus.pop() else {
@@ -24,7 +26,10 @@ pub fn beside<T>(
     let kicker = Kicker::default();
     let end = AtomicBool::new(false);
     thread::scope(|scope| {
-        let thread = scope.spawn(|| run(&mut vcpu, &kicker, &end));
+        let thread = scope.spawn(|| {
+            let _pinned = pins.pin(1);
+            run(&mut vcpu, &kicker, &end)
+        });
         let result = work(vm);
         end.store(true, Ordering::SeqCst);
         kicker.kick();

@@ -27,12 +27,8 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "pushf",
                 "PUSHF",
-                Native::Code(Instruction::timed(
-                    Timed {
-                        instead: fragment!("push rax"),
-                        after: fragment!("lea rsp, [rsp + 8]"),
-                        ..Timed::new(fragment!("pushfq"))
-                    },
+                Native::Code(Instruction::new(
+                    fragment!("pushfq", "lea rsp, [rsp + 8]"),
                     Exits::both(0.0),
                 )),
                 MASK,

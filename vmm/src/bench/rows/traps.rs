@@ -101,7 +101,7 @@ pub const GROUP: Group = Group {
             )
         },
         Row {
-            exitless: Some(Operation::new("trap_return")),
+            hypercall: Some(Operation::new("trap_return")),
             trap: Trap::Absent("IRETQ that stays at CPL 3 does not trap, and loses IF in silence"),
             ..Row::new(
                 "iret",

@@ -124,11 +124,10 @@ impl Job {
         format!("{} ({way})", self.row.name)
     }
 
-    /// How many vCPUs, each of which has a thread, its VM has.
-    pub fn vcpus(&self) -> u32 {
-        match (self.way, &self.row.native) {
-            (Way::Native, Native::Code(code)) => code.config.vcpus as u32,
-            (Way::Hypercall { .. }, _) => self.row.hypercall.map_or(1, |call| call.vcpus),
+    /// How many vCPUs the guest has that it is measured in, if it is one.
+    pub fn vcpus_of_guest(&self) -> u32 {
+        match self.way {
+            Way::Hypercall { .. } => self.row.hypercall.map_or(1, |call| call.vcpus),
             _ => 1,
         }
     }

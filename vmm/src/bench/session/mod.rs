@@ -2,7 +2,6 @@
 //! another one each time, until its median is known well enough.
 
 mod job;
-mod pins;
 pub mod stability;
 
 use super::chunk::Outcome as Tried;
@@ -15,7 +14,6 @@ use super::watch::Watch;
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::image::Image;
 use job::{Job, State};
-use pins::Pins;
 use stability::Empties;
 use std::time::{Duration, Instant};
 
@@ -73,7 +71,6 @@ pub struct Session<'a> {
     jobs: Vec<Job>,
     empties: Empties,
     rounds: usize,
-    pins: Pins,
 }
 
 impl<'a> Session<'a> {
@@ -92,7 +89,6 @@ impl<'a> Session<'a> {
             jobs,
             empties: Empties::default(),
             rounds: 0,
-            pins: Pins::take(),
         }
     }
 
@@ -142,7 +138,11 @@ impl<'a> Session<'a> {
             carrier,
             watch: self.watch,
         };
-        let _pinned = self.pins.pin(job.vcpus());
+        // A guest with several vCPUs gets its threads from this one, with its processors.
+        let _pinned = match job.vcpus_of_guest() {
+            0 | 1 => Some(self.host.pins.pin(0)),
+            _ => None,
+        };
         match job.measure(self.host, self.watch, &guest, samples) {
             Ok(Tried::Measured(chunk)) => {
                 let per_tick = unit_per_tick(self.request.unit, self.host.tsc_hz);
@@ -197,11 +197,6 @@ impl<'a> Session<'a> {
     /// In how many VMs a row and way was measured, at most.
     pub fn rounds(&self) -> usize {
         self.rounds
-    }
-
-    /// The processors that vCPUs ran on, each alone.
-    pub fn pinned(&self) -> &[usize] {
-        self.pins.processors()
     }
 
     /// How steady it was.

@@ -138,7 +138,6 @@ pub fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let mut bar = Bar::new();
     let complete = session.run(&mut |progress| bar.show(&progress));
     bar.clear();
-    provenance.pinned = session.pinned().to_vec();
     provenance.load.1 = provenance::load();
     provenance.arguments = std::env::args().skip(1).collect();
     provenance.seed = request.seed;
