@@ -1,10 +1,12 @@
 //! Guest-physical memory: RAM, which the guest owns, and the VMM's private pages behind it.
 //!
-//! Both are reached only by copying through `vm-memory`: there is never a Rust reference
-//! into memory that a running guest can change.
+//! Both are reached only by copying, through `vm-memory` or [`words`]: there is never a Rust
+//! reference into memory that a running guest can change.
+#![allow(unsafe_code)]
 
 pub(crate) mod balloon;
 mod seals;
+mod words;
 mod writers;
 
 use pv_abi::address_space::PAGE_SIZE;
@@ -12,6 +14,7 @@ use pv_abi::{Errno, Gpa};
 use seals::Seals;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
+use words::{Words, fits};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -58,6 +61,8 @@ fn host_address(memory: &GuestMemoryMmap, start: u64) -> u64 {
 /// Every access is checked against its size; what does not fit is [`Errno::EFAULT`].
 #[derive(Debug)]
 pub struct Ram {
+    // It goes first, as it refers to the memory.
+    words: Words,
     memory: GuestMemoryMmap,
     size: u64,
     seals: Seals,
@@ -66,8 +71,16 @@ pub struct Ram {
 impl Ram {
     /// Reserves `size` bytes, all zero. Host memory is taken when it is touched.
     pub fn new(size: u64) -> Result<Self, MemoryError> {
+        let memory = reserve(0, size)?;
+        let base = host_address(&memory, 0) as *mut u8;
+        // SAFETY: the mapping is `memory`'s, which lives as long in the same struct.
+        let words = unsafe { Words::new(base, size) }.ok_or_else(|| MemoryError::Reserve {
+            size,
+            reason: "the mapping is not aligned".into(),
+        })?;
         Ok(Self {
-            memory: reserve(0, size)?,
+            words,
+            memory,
             size,
             seals: Seals::default(),
         })
@@ -128,7 +141,11 @@ impl Ram {
     }
 
     /// Copies a structure of the ABI from RAM. Its address must be 8-byte aligned.
+    #[inline]
     pub fn read_struct<T: FromBytes + IntoBytes>(&self, gpa: Gpa) -> Result<T, Errno> {
+        if const { fits::<T>() } {
+            return self.words.read(gpa.0).ok_or(Errno::EFAULT);
+        }
         Self::check_alignment(gpa)?;
         let mut value = T::new_zeroed();
         self.read(gpa, value.as_mut_bytes())?;
@@ -136,7 +153,16 @@ impl Ram {
     }
 
     /// Copies a structure of the ABI to RAM. Its address must be 8-byte aligned.
+    #[inline]
     pub fn write_struct<T: IntoBytes + Immutable>(&self, gpa: Gpa, value: &T) -> Result<(), Errno> {
+        if const { fits::<T>() } {
+            return writers::writing(|| {
+                if self.is_sealed(gpa, size_of::<T>() as u64) {
+                    return Err(Errno::EFAULT);
+                }
+                self.words.write(gpa.0, value).ok_or(Errno::EFAULT)
+            });
+        }
         Self::check_alignment(gpa)?;
         self.write(gpa, value.as_bytes())
     }
