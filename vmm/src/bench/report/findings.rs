@@ -17,6 +17,9 @@ pub(super) const FLOOR: &str = "floor";
 /// The row of a user task's system call.
 const USER_SYSCALL: &str = "user-syscall";
 
+/// More than this nobody reads.
+const MOST: usize = 8;
+
 /// What a reader should take away, the most important first: at most eight sentences, each only
 /// where the data bears it.
 pub fn findings(results: &Results) -> Vec<String> {
@@ -28,6 +31,7 @@ pub fn findings(results: &Results) -> Vec<String> {
     findings.extend(wrong::silently(results));
     findings.extend(trap::most_expensive(results));
     findings.extend(call::of_a_user_task(results));
+    findings.truncate(MOST);
     findings
 }
 
@@ -54,16 +58,32 @@ fn times(more: &Measurement, less: &Measurement) -> Option<String> {
     (less > 0.0).then(|| number::ratio(more / less))
 }
 
-/// "a", "a and b", "a, b and c"; of more than `most` the first, and how many others.
+/// Whether an operation leaves the guest. Without KVM's count, what is known of the host counts;
+/// `None` where nothing is.
+fn exits(measurement: &Measurement) -> Option<bool> {
+    let exits = &measurement.exits;
+    // An interrupt of the host now and then is no exit of the operation.
+    match exits.vmm >= 0.5 {
+        true => Some(true),
+        false => exits.kvm.or(exits.expected).map(|exits| exits >= 0.5),
+    }
+}
+
+/// "a", "a and b", "a, b and c"; of more than `most` the first, and how many others. Words that
+/// have commas of their own are kept apart by semicolons.
 fn list(words: &[String], most: usize) -> String {
+    let comma = match words.iter().any(|word| word.contains(", ")) {
+        true => "; ",
+        false => ", ",
+    };
     match words {
         [] => String::new(),
         [one] => one.clone(),
         _ if words.len() > most => {
             let others = words.len() - most;
-            format!("{} and {others} more", words[..most].join(", "))
+            format!("{} and {others} more", words[..most].join(comma))
         }
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        [first @ .., last] => format!("{} and {last}", first.join(comma)),
     }
 }
 
@@ -96,5 +116,7 @@ mod tests {
         assert_eq!(list(&words[..3], 3), "a, b and c");
         assert_eq!(list(&words, 3), "a, b, c and 1 more");
         assert_eq!(list(&words, 4), "a, b, c and d");
+        let words: Vec<_> = ["a, b", "c", "d"].map(str::to_string).into();
+        assert_eq!(list(&words, 3), "a, b; c and d");
     }
 }

@@ -87,11 +87,10 @@ fn introduction(results: &Results) -> String {
 
 fn build(results: &Results, columns: &[Shown<'_>], width: usize, notes: &mut Notes) -> Table {
     // A long title goes on in the next line, so that it costs no column.
-    let titles = (width / 3).max(18);
+    let titles = (width * 3 / 10).clamp(18, 46);
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_style(TableComponent::HeaderLines, '─');
-    table.set_style(TableComponent::MiddleHeaderIntersections, '─');
     table.set_header(columns.iter().map(|column| {
         let [first, second] = column.heading();
         aligned(*column, format!("{first}\n{second}"))

@@ -48,7 +48,6 @@ fn table(comparison: &Comparison, changes: &[&Change]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_style(TableComponent::HeaderLines, '─');
-    table.set_style(TableComponent::MiddleHeaderIntersections, '─');
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let heading = ["old", "new", "new/old"].map(|name| right(name.to_string()));
     let [old, new, ratio] = heading;

@@ -1,7 +1,6 @@
 //! What it costs to trap and emulate.
 
-use super::FLOOR;
-use super::measured;
+use super::{FLOOR, exits, measured};
 use crate::bench::report::{number, ways};
 use crate::bench::result::{Answer, Results, RowResult, Way};
 
@@ -14,7 +13,7 @@ pub fn most_expensive(results: &Results) -> Option<String> {
         .iter()
         .filter(|row| row.name != FLOOR)
         .filter_map(|row| Some((row, ways::measurement(row, Way::Trap)?)))
-        .filter(|(_, trap)| trap.answer != Answer::Wrong && trap.exits.vmm >= 0.5)
+        .filter(|(_, trap)| trap.answer != Answer::Wrong && exits(trap) == Some(true))
         .max_by(|(_, a), (_, b)| a.spread.p50.total_cmp(&b.spread.p50))?;
     let mut text = format!(
         "The most expensive to trap and emulate is {}: {}",

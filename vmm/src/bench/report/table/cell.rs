@@ -18,8 +18,12 @@ pub fn text(cell: &Cell, unit: Unit, notes: &mut Notes) -> String {
     if let Some((exits, expected)) = odd_exits(&measurement.exits) {
         text.push_str(&format!("{exits}/{expected}x "));
     }
-    for mark in &measurement.marks {
-        text.push_str(&format!("!{} ", notes.number(mark)));
+    let marks = measurement.marks.iter();
+    let mut marks: Vec<_> = marks.map(|mark| notes.number(mark)).collect();
+    marks.sort();
+    if !marks.is_empty() {
+        let marks: Vec<_> = marks.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("!{} ", marks.join(",")));
     }
     match measurement.answer {
         Answer::Wrong => text.push_str(WRONG),
@@ -41,6 +45,18 @@ pub fn odd_exits(exits: &Exits) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::report::fixture;
+    use crate::bench::result::Way;
+
+    #[test]
+    fn several_marks_are_one_word() {
+        let mut notes = Notes::default();
+        notes.number("known");
+        let cell = fixture::changed(Way::Trap, 36_000.0, |trap| {
+            trap.marks = vec!["new".to_string(), "known".to_string()];
+        });
+        assert_eq!(text(&cell, Unit::Nanoseconds, &mut notes), "!1,2 36.0 us");
+    }
 
     fn odd(kvm: Option<f64>, expected: Option<f64>) -> Option<String> {
         let odd = odd_exits(&Exits {

@@ -48,34 +48,38 @@ pub fn choose<'a>(
     if results.rows.iter().any(|row| !row.replaced_by.is_empty()) {
         columns.push(Shown::ReplacedBy);
     }
-    let all = columns.clone();
     let first_call = columns
         .iter()
         .copied()
         .find(|column| matches!(column, Shown::Cost(Column::Call { .. })));
-    while !fits(results, &columns, width) && columns.len() > 2 {
-        let importance = |column: &Shown<'_>| match Some(*column) == first_call {
-            // Where no mode is the automatic one, the first stands for it.
-            true => 5,
-            false => importance(*column, &results.provenance.automatic),
-        };
-        // Of columns that matter equally the last goes.
-        let least = columns
-            .iter()
-            .enumerate()
-            .skip(1)
-            .min_by_key(|(index, column)| (importance(column), columns.len() - index));
-        match least {
-            Some((index, _)) => columns.remove(index),
-            None => break,
-        };
+    let importance = |column: Shown<'_>| match Some(column) == first_call {
+        // Where no mode is the automatic one, the first stands for it.
+        true => CALL,
+        false => importance(column, &results.provenance.automatic),
+    };
+    // Each comes in for which there is still room; the title and the best always.
+    let mut order: Vec<_> = (0..columns.len()).collect();
+    order.sort_by_key(|index| (u8::MAX - importance(columns[*index]), *index));
+    let mut chosen: Vec<usize> = Vec::new();
+    for index in order {
+        let mut wider = chosen.clone();
+        wider.push(index);
+        wider.sort();
+        let shown: Vec<_> = wider.iter().map(|index| columns[*index]).collect();
+        if chosen.len() < 2 || fits(results, &shown, width) {
+            chosen = wider;
+        }
     }
-    let left_out = all
+    let (shown, left_out): (Vec<_>, Vec<_>) = columns
         .into_iter()
-        .filter(|column| !columns.contains(column))
-        .collect();
-    (columns, left_out)
+        .enumerate()
+        .partition(|(index, _)| chosen.contains(index));
+    let columns = |pairs: Vec<(usize, Shown<'a>)>| pairs.into_iter().map(|(_, column)| column);
+    (columns(shown).collect(), columns(left_out).collect())
 }
+
+/// What the call of the automatic mode is worth.
+const CALL: u8 = 6;
 
 /// How much a column is worth: the real instruction and the call of the mode that a guest would
 /// get are the last to go.
@@ -89,7 +93,7 @@ fn importance(column: Shown<'_>, automatic: &str) -> u8 {
     };
     match (cost, cost.is_of(automatic)) {
         (Column::Trap, _) => 7,
-        (Column::Call { .. }, true) => 6,
+        (Column::Call { .. }, true) => CALL,
         (Column::Native, _) => 4,
         (Column::Exitless { .. }, true) => 3,
         (Column::Batch { .. }, true) => 2,
