@@ -1,6 +1,7 @@
 //! One measurement of one operation: its loops, and what is printed of them.
 //!
 //! ```text
+//! bench warmed up COUNT
 //! bench begin empty
 //! bench end empty COUNT
 //! bench begin NAME
@@ -189,6 +190,9 @@ impl Session {
     ) -> Result<(), Trouble> {
         let (mut empty, mut samples) = (self.buffer()?, self.buffer()?);
         let count = self.rounds() as u64 * u64::from(size);
+        // What KVM does when memory is touched for the first time is part of neither loop.
+        exits_of(|| self.fill(&mut empty, || Ok(ticks_of(rounds, &mut ticks::nothing))))?;
+        println!("bench warmed up {count}");
         println!("bench begin empty");
         exits_of(|| self.fill(&mut empty, || Ok(ticks_of(rounds, &mut ticks::nothing))))?;
         println!("bench end empty {count}");

@@ -112,19 +112,13 @@ fn marks(measurement: &Measurement) -> Vec<String> {
     let (low, high) = measurement.confidence;
     let uncertainty = relative((high - low) / 2.0, median);
     if uncertainty > UNCERTAIN {
-        marks.push(format!(
-            "noisy: the median is known to {:.0} % only",
-            100.0 * uncertainty
-        ));
+        marks.push("noisy: the median is not known well".into());
     }
     let least = measurement.boots.iter().copied().fold(f64::INFINITY, f64::min);
     let most = measurement.boots.iter().copied().fold(0.0, f64::max);
     let apart = relative(most - least, median);
     if apart > APART {
-        marks.push(format!(
-            "noisy: medians of single VMs lie {:.0} % apart",
-            100.0 * apart
-        ));
+        marks.push("noisy: the medians of single VMs lie apart".into());
     }
     marks
 }

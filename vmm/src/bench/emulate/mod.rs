@@ -10,7 +10,7 @@ mod operand;
 pub use cpu::VirtualCpu;
 
 use super::raw::layout::{HANDLER, MEMORY};
-use super::raw::run::{Emulate, TrapFrame};
+use super::raw::run::{Emulate, TrapFrame, vector_name};
 use super::raw::vm::Memory;
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use kvm_bindings::kvm_regs;
@@ -22,13 +22,15 @@ const LONGEST: usize = 15;
 const UD: u64 = 6;
 const GP: u64 = 13;
 const PF: u64 = 14;
+const TF: u64 = 1 << 8;
 const IF: u64 = 1 << 9;
 
 /// The VMM of a deprivileged kernel, whose trap handlers are all at [`HANDLER`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Emulator {
     /// The CPU that the kernel believes it has.
     pub cpu: VirtualCpu,
+    has_handler: bool,
 }
 
 impl Emulate for Emulator {
@@ -51,6 +53,14 @@ impl Emulate for Emulator {
 }
 
 impl Emulator {
+    /// That of a kernel which has such a handler, or has none.
+    pub fn new(has_handler: bool) -> Self {
+        Self {
+            cpu: VirtualCpu::default(),
+            has_handler,
+        }
+    }
+
     /// Carries out the instruction at RIP, or tells the kernel of its fault.
     fn instruction(
         &mut self,
@@ -207,6 +217,9 @@ impl Emulator {
         frame: &mut TrapFrame,
         memory: &Memory,
     ) -> Result<(), String> {
+        if !self.has_handler {
+            return Err(format!("it is {} here", vector_name(vector)));
+        }
         // 64-bit mode aligns the stack, and the red zone is the code's own.
         let top = (frame.rsp - 128) & !15;
         let mut words = vec![frame.rip, frame.cs, frame.rflags, frame.rsp, frame.ss];
@@ -216,6 +229,8 @@ impl Emulator {
         frame.rsp = top - 8 * words.len() as u64;
         memory.put_words(frame.rsp, &words)?;
         frame.rip = HANDLER;
+        // A handler is not stepped through.
+        frame.rflags &= !TF;
         Ok(())
     }
 }

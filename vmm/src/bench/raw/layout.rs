@@ -10,8 +10,11 @@ pub const MEMORY: u64 = 8 << 20;
 pub const PML4: u64 = 0x1000;
 pub const PDPT: u64 = 0x2000;
 pub const PD: u64 = 0x3000;
-/// The one page table: of [`PAGES`].
+/// The page table of [`PAGES`].
 pub const PT: u64 = 0x4000;
+/// That of the first 2 MiB, where code, stacks and tables are: in pages of 4 KiB, as in a kernel.
+/// An exit whose instruction KVM has to decode costs by the depth of the page tables.
+pub const FIRST_PT: u64 = 0x20000;
 
 pub const IDT: u64 = 0x5000;
 pub const GDT: u64 = 0x6000;
@@ -59,8 +62,6 @@ pub const DATA_FLAG: u64 = 0x200;
 pub const DONE_PORT: u16 = 0x11;
 /// What the gates exit by.
 pub const TRAP_PORT: u16 = 0x12;
-/// A port that the VMM answers.
-pub const USER_PORT: u16 = 0x10;
 /// A port by which an interrupt, or an NMI, is asked for.
 pub const INTERRUPT_PORT: u16 = 0x16;
 pub const NMI_PORT: u16 = 0x18;

@@ -3,8 +3,10 @@
 
 use super::layout::*;
 use super::vm::{Memory, RawVm, registers};
+use super::floor;
 use crate::bench::watch::Watch;
 use crate::vcpu::kick::Kicker;
+use crate::vcpu::run_page::RunPage;
 use kvm_bindings::{kvm_interrupt, kvm_regs};
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 use vmm_sys_util::ioctl::ioctl_with_ref;
@@ -132,12 +134,18 @@ impl<'a> Runner<'a> {
         if emulator.is_some() {
             vcpu.set_sync_valid_reg(SyncReg::Register);
         }
+        // SAFETY: the page is used no longer than the vCPU, which is borrowed meanwhile.
+        let mut page = self.vm.bare_loop.then(|| unsafe { RunPage::new(vcpu) });
         let kicker = Kicker::default();
         let immediate_exit = &raw mut vcpu.get_kvm_run().immediate_exit;
         // SAFETY: the run page is mapped as long as the vCPU lives, which is longer.
         let _registration = unsafe { kicker.register(immediate_exit, std::ptr::null()) };
         self.watch.during(&kicker, || {
             loop {
+                if let Some(page) = &mut page {
+                    self.exits += floor::run(page)?;
+                }
+                // The floor's last exit is looked at once more.
                 let exit = next(vcpu)?;
                 self.exits += 1;
                 match exit {
@@ -162,9 +170,13 @@ impl<'a> Runner<'a> {
                             }
                             self.traps += 1;
                             let mut registers = vcpu.sync_regs().regs;
-                            if emulator.trap(&mut frame, &mut registers, &memory)? {
-                                vcpu.sync_regs_mut().regs = registers;
-                                vcpu.set_sync_dirty_reg(SyncReg::Register);
+                            match emulator.trap(&mut frame, &mut registers, &memory) {
+                                Ok(true) => {
+                                    vcpu.sync_regs_mut().regs = registers;
+                                    vcpu.set_sync_dirty_reg(SyncReg::Register);
+                                }
+                                Ok(false) => {}
+                                Err(reason) => return Ok(End::Failed(reason)),
                             }
                             frame.write(&memory)?;
                         }
@@ -174,7 +186,8 @@ impl<'a> Runner<'a> {
                             if frame.vector == 3 {
                                 return Ok(End::Done);
                             }
-                            return Ok(End::Failed(format!("it is {}", name(frame))));
+                            let name = vector_name(frame.vector);
+                            return Ok(End::Failed(format!("it is {name} here")));
                         }
                     },
                 }
@@ -184,8 +197,8 @@ impl<'a> Runner<'a> {
 }
 
 /// A vector's name.
-fn name(frame: TrapFrame) -> String {
-    let name = match frame.vector {
+pub fn vector_name(vector: u64) -> String {
+    let name = match vector {
         0 => "#DE",
         1 => "#DB",
         2 => "an NMI",
@@ -201,7 +214,7 @@ fn name(frame: TrapFrame) -> String {
         17 => "#AC",
         vector => return format!("a trap with vector {vector}"),
     };
-    format!("{name} here")
+    name.to_owned()
 }
 
 /// Lets KVM complete an exit, so that the vCPU can be pointed somewhere else.

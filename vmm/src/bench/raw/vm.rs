@@ -42,6 +42,8 @@ pub struct Config {
     pub doorbell: bool,
     /// Whether KVM_HC_MAP_GPA_RANGE exits to the VMM.
     pub hypercalls: bool,
+    /// Whether the VMM does nothing about hypercalls but KVM_RUN.
+    pub bare_loop: bool,
     /// Whether the code is a kernel's for all that it is at CPL 3: SYSCALL traps.
     pub deprivileged_kernel: bool,
 }
@@ -58,6 +60,7 @@ impl Config {
             user_msrs: false,
             doorbell: false,
             hypercalls: false,
+            bare_loop: false,
             deprivileged_kernel: false,
         }
     }
@@ -74,6 +77,8 @@ pub struct RawVm {
     pub memory: Memory,
     /// The system registers with which a vCPU begins.
     pub system: kvm_sregs,
+    /// Whether the VMM does nothing about hypercalls but KVM_RUN.
+    pub bare_loop: bool,
     /// The RFLAGS with which a vCPU begins.
     pub flags: u64,
     // It is rung as long as the VM lives.
@@ -201,6 +206,7 @@ impl RawVm {
         Ok(Self {
             vcpus,
             system,
+            bare_loop: config.bare_loop,
             // At CPL 3 IF, which is not the code's to change; IOPL 3 where it may use ports.
             flags: match (config.cpl, config.deprivileged_kernel) {
                 (0, _) if !config.interrupts => 0x2,
@@ -278,6 +284,9 @@ fn fill(memory: &Memory) -> Result<(), String> {
     // The whole first GiB, in pages of 2 MiB.
     let large: Vec<u64> = (0..512).map(|index| index << 21 | 0x80 | TABLE).collect();
     memory.put_words(PD, &large)?;
+    memory.put_words(PD, &[FIRST_PT | TABLE])?;
+    let first: Vec<u64> = (0..512).map(|index| index << 12 | TABLE).collect();
+    memory.put_words(FIRST_PT, &first)?;
     memory.put_words(PD + 8 * (PAGES.start >> 21), &[PT | TABLE])?;
     let small: Vec<u64> = (0..512)
         .map(|index| (PAGES_AT + (index << 12)) | TABLE)

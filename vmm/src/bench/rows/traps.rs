@@ -90,11 +90,15 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "db",
                 "#DB to the handler and back",
-                // INT1.
+                // By a single step.
                 provoke(
-                    Timed::new(fragment!(".byte 0xf1")),
+                    Timed {
+                        setup: fragment!("pushfq", "or qword ptr [rsp], 0x100"),
+                        instead: fragment!("lea rsp, [rsp + 8]"),
+                        ..Timed::new(fragment!("popfq", "nop"))
+                    },
                     1,
-                    RETURN,
+                    fragment!("and qword ptr [rsp + 16], -0x101", "iretq"),
                     Exits::UNKNOWN,
                 ),
                 HANDLER,
