@@ -39,10 +39,13 @@ impl Words {
         base.is_aligned().then_some(Self { base, size })
     }
 
-    /// Where the structure at `offset` lies; `None` when it is not aligned, or not in the mapping.
+    /// Where the structure at `offset` lies; `None` when it is not of whole words, not aligned, or
+    /// not in the mapping.
     #[inline]
     fn place<T>(&self, offset: u64) -> Option<NonNull<u64>> {
-        const { assert!(fits::<T>()) }
+        if !fits::<T>() {
+            return None;
+        }
         let end = offset.checked_add(size_of::<T>() as u64)?;
         if end > self.size || !offset.is_multiple_of(WORD as u64) {
             return None;
@@ -107,6 +110,7 @@ mod tests {
                 assert_eq!(words.write(offset, &0u64), None, "{offset}");
             }
             assert_eq!(words.read::<[u64; 2]>(24), None);
+            assert_eq!(words.read::<[u8; 12]>(0), None);
             assert_eq!(words.read::<u64>(24), Some(0));
         });
     }
