@@ -179,7 +179,8 @@ fn histogram(sorted: &[f64]) -> Vec<(f64, u64)> {
     for &sample in sorted {
         // What cost less than nothing cost nothing.
         let value = (sample * THOUSANDTHS).round().max(0.0) as u64;
-        histogram.saturating_record(value);
+        // It grows as values need it; values beyond years are none.
+        let _ = histogram.record(value);
     }
     histogram
         .iter_recorded()
@@ -219,6 +220,17 @@ mod tests {
         let (low, high) = measurement.confidence;
         assert!(low < 250.5 && 250.5 < high, "{low} {high}");
         assert_eq!(measurement.histogram.iter().map(|(_, count)| count).sum::<u64>(), 1001);
+    }
+
+    #[test]
+    fn the_histogram_has_values_of_every_size() {
+        let costs = [0.5, 70.0, 68_000.0, 12_000_000.0];
+        let histogram = histogram(&costs);
+        assert_eq!(histogram.len(), costs.len());
+        for (cost, (value, count)) in costs.into_iter().zip(histogram) {
+            assert!((value / cost - 1.0).abs() < 0.001, "{value} for {cost}");
+            assert_eq!(count, 1);
+        }
     }
 
     #[test]
