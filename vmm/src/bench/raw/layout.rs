@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 /// Bytes of memory.
-pub const MEMORY: u64 = 8 << 20;
+pub const MEMORY: u64 = 16 << 20;
 
 // Page tables.
 pub const PML4: u64 = 0x1000;
@@ -37,7 +37,7 @@ pub const CODE: u64 = 0x13000;
 pub const OTHER_CODE: u64 = 0x18000;
 /// Samples, eight bytes each, to the end of memory.
 pub const SAMPLES: u64 = 0x40_0000;
-/// The most samples of one run.
+/// The most samples of one run: those that the command takes, and their warm-up.
 pub const MOST_SAMPLES: u64 = (MEMORY - SAMPLES) / 8;
 
 /// Addresses that are mapped by pages of 4 KiB, to physical memory at [`PAGES_AT`].
