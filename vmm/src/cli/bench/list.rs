@@ -2,9 +2,11 @@
 
 use super::select::Selected;
 use crate::cli::exit_code::Failure;
-use crate::cli::output;
+use crate::cli::output::{print_text, to_json};
+use crate::cli::output_file::OutputFile;
 use serde::Serialize;
 use std::fmt;
+use std::path::PathBuf;
 
 /// The rows.
 #[derive(Debug, Serialize)]
@@ -21,8 +23,8 @@ struct Entry {
     replaced_by: &'static str,
 }
 
-/// Prints the rows.
-pub fn print(rows: &[Selected], json: bool) -> Result<(), Failure> {
+/// Prints the rows, for people, or as JSON, or writes that to a file.
+pub fn print(rows: &[Selected], json: Option<&Option<PathBuf>>) -> Result<(), Failure> {
     let entry = |&(group, row): &Selected| Entry {
         name: row.name,
         title: row.title,
@@ -32,7 +34,11 @@ pub fn print(rows: &[Selected], json: bool) -> Result<(), Failure> {
     let list = List {
         rows: rows.iter().map(entry).collect(),
     };
-    output::print(&list, json)
+    match json {
+        None => print_text(&list.to_string()),
+        Some(None) => print_text(&to_json(&list)?),
+        Some(Some(path)) => OutputFile::prepare("the list", path, 0)?.write(&to_json(&list)?),
+    }
 }
 
 impl fmt::Display for List {

@@ -104,7 +104,7 @@ fn parse_boots(text: &str) -> Result<usize, String> {
 pub fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let rows = select::rows(&args.filter)?;
     if args.list {
-        list::print(&rows, args.json.is_some())?;
+        list::print(&rows, args.json.as_ref())?;
         return Ok(ExitCode::SUCCESS);
     }
     let unit = match args.instructions {
