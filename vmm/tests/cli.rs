@@ -296,12 +296,175 @@ fn a_run_that_fails_has_a_report_too() {
 }
 
 #[test]
+fn the_bench_lists_its_rows() {
+    let said = say(&mut command(["bench", "--list"]));
+    assert!(
+        said.stdout.lines().any(|line| line.starts_with("  mov-to-cr3 ")),
+        "{said:?}"
+    );
+    assert_eq!((said.stderr.as_str(), said.code), ("", Some(0)));
+
+    let said = say(&mut command(["bench", "--list", "--json"]));
+    let list: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let rows = list["rows"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["name"] == "mov-to-cr3").unwrap();
+    assert_eq!(row["title"], "MOV to CR3");
+    assert_eq!(row["group"], "control and debug registers");
+    assert_eq!(row["replaced_by"], "as_switch");
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("list.json");
+    let argument = format!("--json={}", path.display());
+    let to_file = say(&mut command(["bench", "--list", &argument]));
+    assert_eq!((to_file.stdout.as_str(), to_file.code), ("", Some(0)));
+    assert_eq!(fs::read_to_string(&path).unwrap(), said.stdout);
+}
+
+#[test]
+fn the_bench_lists_the_rows_that_a_pattern_names() {
+    let said = say(&mut command(["bench", "--list", "--filter", "mov-to-*,wbinvd"]));
+    let names: Vec<_> = said
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "mov-to-cr0",
+            "mov-to-cr2",
+            "mov-to-cr3",
+            "mov-to-cr4",
+            "mov-to-cr8",
+            "mov-to-dr",
+            "wbinvd"
+        ]
+    );
+}
+
+#[test]
+fn a_bench_of_what_there_is_not() {
+    let said = say(&mut command(["bench", "--filter", "noop,cr3"]));
+    let start = "paravane: --filter cr3: there is no such row; there are floor, noop, cpuid, ";
+    assert!(said.stderr.starts_with(start), "{said:?}");
+    assert!(said.stderr.contains(", mov-to-cr3, "), "{said:?}");
+    assert_eq!((said.stdout.as_str(), said.code), ("", Some(BAD_CONFIGURATION)));
+    refuses(
+        ["bench", "--mode", "ring2"],
+        BAD_CONFIGURATION,
+        "--mode cannot be ring2; use one of all, ring0, ring3",
+    );
+    refuses(
+        ["bench", "--carrier", "xen"],
+        BAD_CONFIGURATION,
+        "--carrier cannot be xen; use one of all, vmcall, vmmcall, pio",
+    );
+    refuses(
+        ["bench", "--boots", "0"],
+        BAD_CONFIGURATION,
+        "--boots 0: it is a number from 1 to 1000",
+    );
+    refuses(
+        ["bench", "--samples", "0"],
+        BAD_CONFIGURATION,
+        "--samples 0: 0 is not in 1..=1000000",
+    );
+}
+
+#[test]
+fn a_bench_whose_result_cannot_be_written() {
+    // All is told before the KVM device is opened, which is not there.
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("none/result");
+    let missing = missing.to_str().unwrap();
+    for (option, what) in [
+        ("--json", "the result"),
+        ("--csv", "the result"),
+        ("--html", "the page"),
+    ] {
+        let sentence = format!("{what} {missing} cannot be written: its directory does not exist");
+        let argument = format!("{option}={missing}");
+        refuses(["bench", &argument], BAD_CONFIGURATION, &sentence);
+        let directory = directory.path().to_str().unwrap();
+        let sentence =
+            format!("{what} {directory} cannot be written: that is a directory; name a file in it");
+        let argument = format!("{option}={directory}");
+        refuses(["bench", &argument], BAD_CONFIGURATION, &sentence);
+    }
+    refuses(
+        ["bench", "--svg", "/dev/null/charts"],
+        BAD_CONFIGURATION,
+        "the charts' directory /dev/null/charts cannot be created: Not a directory (os error 20)",
+    );
+    refuses(
+        ["bench", "--json", "--csv"],
+        BAD_CONFIGURATION,
+        "--json and --csv cannot both be printed; write one to a file, as in --csv=FILE",
+    );
+    refuses(
+        ["bench", "--csv", "--compare", missing],
+        BAD_CONFIGURATION,
+        "--compare prints no CSV; write the CSV to a file, as in --csv=FILE",
+    );
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_bench_that_has_nothing_to_compare_with() {
+    // These too are read before the KVM device is opened.
+    refuses(
+        ["bench", "--compare", "/no/such/old.json"],
+        BAD_CONFIGURATION,
+        "--compare: /no/such/old.json cannot be read: No such file or directory (os error 2)",
+    );
+    for (contents, reason) in [
+        ("", "is not JSON: EOF while parsing a value at line 1 column 0"),
+        (
+            "{}",
+            "is not a result of paravane bench; make one with paravane bench --json",
+        ),
+        (
+            r#"{"format": "paravane-bench", "version": 2}"#,
+            "is a result of paravane bench, but of version 2; this paravane reads version 1",
+        ),
+        (
+            r#"{"format": "paravane-bench", "version": 1}"#,
+            "is a result of paravane bench, but damaged: missing field `provenance` at line 1 \
+             column 42",
+        ),
+    ] {
+        let (_directory, path) = file("old.json", contents.as_bytes());
+        let path = path.to_str().unwrap();
+        let sentence = format!("--compare: {path} {reason}");
+        refuses(["bench", "--compare", path], BAD_CONFIGURATION, &sentence);
+    }
+}
+
+#[test]
+fn a_bench_beside_peers_that_are_none() {
+    refuses(
+        ["bench", "--peers", "/no/such/peers.json"],
+        BAD_CONFIGURATION,
+        "--peers /no/such/peers.json: No such file or directory (os error 2)",
+    );
+    let peers = r#"{"peers": [{"name": "a tender", "host": "this one", "source": "its test",
+        "unit": "nanoseconds", "rows": {"cr3": {"p50": 3.5}}}]}"#;
+    let (_directory, path) = file("peers.json", peers.as_bytes());
+    let path = path.to_str().unwrap();
+    let said = say(&mut command(["bench", "--peers", path]));
+    let start = format!("paravane: --peers: {path}: peer a tender: the bench has no row \"cr3\"; ");
+    assert!(said.stderr.starts_with(&start), "{said:?}");
+    assert_eq!((said.stdout.as_str(), said.code), ("", Some(BAD_CONFIGURATION)));
+}
+
+#[test]
 fn no_kvm() {
     let sentence = format!(
         "{NO_DEVICE} does not exist: load KVM (modprobe kvm_intel or kvm_amd), or, inside a VM, \
          enable nested virtualization on its host"
     );
     refuses(["run"], NO_KVM, &sentence);
+    refuses(["bench"], NO_KVM, &sentence);
     // The option goes before the variable, which names another device.
     refuses(
         ["run", "--kvm", "/no-such-kvm"],
@@ -312,10 +475,12 @@ fn no_kvm() {
 
 #[test]
 fn a_device_that_is_not_kvm() {
-    let said = say(&mut command(["run", "--kvm", "/dev/null"]));
-    let start = "paravane: /dev/null is not a KVM device: it answers ";
-    assert!(said.stderr.starts_with(start), "{said:?}");
-    assert_eq!(said.code, Some(NO_KVM));
+    for verb in ["run", "bench"] {
+        let said = say(&mut command([verb, "--kvm", "/dev/null"]));
+        let start = "paravane: /dev/null is not a KVM device: it answers ";
+        assert!(said.stderr.starts_with(start), "{said:?}");
+        assert_eq!(said.code, Some(NO_KVM));
+    }
 }
 
 /// The user and group nobody, which may do little.

@@ -36,7 +36,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "ROW,...", value_delimiter = ',')]
     filter: Vec<String>,
     /// List the rows, and measure nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["csv", "html", "svg", "compare", "peers"])]
     list: bool,
     /// The privilege of guest kernels; all takes each that works here
     #[arg(long, value_enum, default_value_t = ModeChoice::All)]
@@ -60,7 +60,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     json: Option<Option<PathBuf>>,
     /// Print the result as CSV, or write it to a file
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "list")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     csv: Option<Option<PathBuf>>,
     /// Write a page with charts, which needs nothing beside it
     #[arg(long, value_name = "FILE")]

@@ -53,6 +53,11 @@ impl Outputs {
                      --csv=FILE",
                 ));
             }
+            (_, Some(None)) if args.compare.is_some() => {
+                return Err(Failure::configuration(
+                    "--compare prints no CSV; write the CSV to a file, as in --csv=FILE",
+                ));
+            }
             (Some(None), _) => Printed::Json,
             (_, Some(None)) => Printed::Csv,
             _ => Printed::Table,
