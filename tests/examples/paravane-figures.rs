@@ -1,6 +1,8 @@
 //! Prints the figures that the README quotes, and the tables of what calls cost; see
-//! `paravane_tests::figures`. With the argument `tables` it prints only those.
+//! `paravane_tests::figures`. With the argument `tables` it prints only those; with `baseline` it
+//! counts instructions anew and writes docs/figures/svm-icount.json.
 
+use paravane_tests::figures::instructions::Baseline;
 use paravane_tests::figures::{instructions, memory, size, start, tables};
 use std::process::ExitCode;
 
@@ -11,9 +13,10 @@ fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         None => measure().and_then(|()| print_tables()),
         Some("tables") => print_tables(),
-        // What the lane runs inside.
-        Some("instructions-inside") => measure_inside(),
-        Some(other) => Err(format!("unknown argument {other:?}; there is `tables`")),
+        Some("baseline") => write_baseline(),
+        Some(other) => Err(format!(
+            "unknown argument {other:?}; there are `tables` and `baseline`"
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,12 +31,10 @@ fn print_tables() -> Result<(), String> {
     tables::print(&mut |table| println!("{table}"))
 }
 
-fn measure_inside() -> Result<(), String> {
-    let figures = instructions::measure()?;
-    println!(
-        "{}",
-        serde_json::to_string(&figures).map_err(|error| error.to_string())?
-    );
+fn write_baseline() -> Result<(), String> {
+    let results = instructions::count(&mut |line| eprintln!("  {line}"))?;
+    Baseline::of(&results).store()?;
+    println!("{}", Baseline::path().display());
     Ok(())
 }
 
@@ -52,15 +53,13 @@ fn measure() -> Result<(), String> {
             memory::beyond_guest_ram(command_line, RUNS)?
         );
     }
-    let this = std::env::current_exe().map_err(|error| error.to_string())?;
-    let figures = instructions::in_lane(&this, &mut |line| eprintln!("  {line}"))?;
-    println!(
-        "instructions of a bare port write and back: {:.0}",
-        figures.bare
-    );
-    for (mode, cost) in &figures.noop {
-        let above = cost - figures.bare;
-        println!("instructions of a no-op hypercall, {mode}: {cost:.0} (bare + {above:.0})");
+    let results = instructions::count(&mut |line| eprintln!("  {line}"))?;
+    for (way, cost) in Baseline::of(&results)
+        .instructions
+        .remove("noop")
+        .unwrap_or_default()
+    {
+        println!("instructions of a no-op call, {way}: {cost}");
     }
     Ok(())
 }

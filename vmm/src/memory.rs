@@ -14,8 +14,8 @@ use pv_abi::{Errno, Gpa};
 use seals::Seals;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
-use words::{Words, fits};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
+use words::{Words, fits};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Why guest memory could not be set up.

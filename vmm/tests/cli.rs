@@ -299,7 +299,9 @@ fn a_run_that_fails_has_a_report_too() {
 fn the_bench_lists_its_rows() {
     let said = say(&mut command(["bench", "--list"]));
     assert!(
-        said.stdout.lines().any(|line| line.starts_with("  mov-to-cr3 ")),
+        said.stdout
+            .lines()
+            .any(|line| line.starts_with("  mov-to-cr3 ")),
         "{said:?}"
     );
     assert_eq!((said.stderr.as_str(), said.code), ("", Some(0)));
@@ -322,7 +324,12 @@ fn the_bench_lists_its_rows() {
 
 #[test]
 fn the_bench_lists_the_rows_that_a_pattern_names() {
-    let said = say(&mut command(["bench", "--list", "--filter", "mov-to-*,wbinvd"]));
+    let said = say(&mut command([
+        "bench",
+        "--list",
+        "--filter",
+        "mov-to-*,wbinvd",
+    ]));
     let names: Vec<_> = said
         .stdout
         .lines()
@@ -348,7 +355,10 @@ fn a_bench_of_what_there_is_not() {
     let start = "paravane: --filter cr3: there is no such row; there are floor, noop, cpuid, ";
     assert!(said.stderr.starts_with(start), "{said:?}");
     assert!(said.stderr.contains(", mov-to-cr3, "), "{said:?}");
-    assert_eq!((said.stdout.as_str(), said.code), ("", Some(BAD_CONFIGURATION)));
+    assert_eq!(
+        (said.stdout.as_str(), said.code),
+        ("", Some(BAD_CONFIGURATION))
+    );
     refuses(
         ["bench", "--mode", "ring2"],
         BAD_CONFIGURATION,
@@ -418,7 +428,10 @@ fn a_bench_that_has_nothing_to_compare_with() {
         "--compare: /no/such/old.json cannot be read: No such file or directory (os error 2)",
     );
     for (contents, reason) in [
-        ("", "is not JSON: EOF while parsing a value at line 1 column 0"),
+        (
+            "",
+            "is not JSON: EOF while parsing a value at line 1 column 0",
+        ),
         (
             "{}",
             "is not a result of paravane bench; make one with paravane bench --json",
@@ -454,7 +467,10 @@ fn a_bench_beside_peers_that_are_none() {
     let said = say(&mut command(["bench", "--peers", path]));
     let start = format!("paravane: --peers: {path}: peer a tender: the bench has no row \"cr3\"; ");
     assert!(said.stderr.starts_with(&start), "{said:?}");
-    assert_eq!((said.stdout.as_str(), said.code), ("", Some(BAD_CONFIGURATION)));
+    assert_eq!(
+        (said.stdout.as_str(), said.code),
+        ("", Some(BAD_CONFIGURATION))
+    );
 }
 
 #[test]

@@ -1,122 +1,250 @@
-//! What a no-op hypercall costs in instructions: guest, kernel and VMM together.
+//! What the bench counts in instructions: guest, kernel and VMM together, where noise cannot touch
+//! it.
 //!
-//! It is measured inside the lane [`Lane::SvmIcount`](crate::lanes::Lane::SvmIcount), whose
-//! virtual time is one nanosecond an instruction. The program `paravane-figures` measures
-//! there with the argument `instructions-inside`.
+//! `paravane bench --instructions` runs inside the lane
+//! [`Lane::SvmIcount`], whose virtual time is one nanosecond an instruction. What it counted once
+//! is the baseline `docs/figures/svm-icount.json`, which `paravane-figures baseline` writes.
 
-use super::floor::port_writes;
-use crate::guests;
 use crate::lanes::{Job, Lane};
-use crate::modes::Mode;
-use paravane::carrier::{Carrier, Privilege};
-use paravane::console::Console;
-use paravane::console::output::Output;
-use paravane::grant::Seat;
-use paravane::image::Image;
-use paravane::vcpu::Ending;
-use paravane::vm::stages::Stages;
-use paravane::vm::{Vm, VmConfig};
+use crate::{program, workspace};
+use paravane::bench::report::ways;
+use paravane::bench::result::{Cell, Outcome, Results, Way};
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// Calls of the shorter run; the difference between it and one twice as long leaves out what
-/// comes before and after the calls.
-const CALLS: u64 = 10_000;
+/// The rows that repeat to the instruction. Those with two vCPUs or a timer do not, on one
+/// emulated processor.
+const ROWS: &str = "floor,noop,cpuid,vmcall,mov-from-cr2,mov-to-cr3,lidt,rdmsr-*,wrmsr-*,pte-write,\
+                    demand-page,cli-sti,sgdt,hlt,rdtsc,out-*,in-*,string-io,mmio-*,int-n,ud,gp,pf,\
+                    user-syscall,external-interrupt,self-ipi,eoi";
+
+/// Samples of each row and way.
+const SAMPLES: u32 = 40;
 
 /// How long the lane may take.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Instructions of one round trip.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Instructions {
-    /// A port write of a guest that does nothing else, and back.
-    pub bare: f64,
-    /// A no-op hypercall, by mode, for the modes that work there.
-    pub noop: Vec<(String, f64)>,
+/// A figure may differ from the baseline by this part of it, or by so many instructions.
+const TOLERANCE: f64 = 0.02;
+const TOLERATED: f64 = 12.0;
+
+/// What was counted once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// How it is made.
+    pub command: String,
+    /// The arguments of `paravane` in the lane.
+    pub bench: String,
+    /// The kernel that was counted too.
+    pub kernel: String,
+    /// Instructions of one operation, by row and way.
+    pub instructions: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
-impl Instructions {
-    /// The cost of a no-op hypercall in a mode.
-    pub fn of(&self, mode: &str) -> Option<f64> {
-        self.noop
-            .iter()
-            .find(|(name, _)| name == mode)
-            .map(|&(_, cost)| cost)
-    }
-}
-
-/// Measures on the KVM at hand. Only inside the lane does time mean instructions.
-///
-/// # Errors
-///
-/// A sentence that says what failed.
-pub fn measure() -> Result<Instructions, String> {
-    let bare_time = |exits| port_writes::measure(exits).map_err(|error| error.to_string());
-    let bare = per_call(bare_time(CALLS)?, bare_time(2 * CALLS)?);
-    let image = std::fs::read(guests::kernel()).map_err(|error| error.to_string())?;
-    let image = Image::parse(image).map_err(|error| error.to_string())?;
-    let mut noop = Vec::new();
-    for mode in Mode::ALL {
-        if let Some(short) = noop_time(&image, mode, CALLS)? {
-            let long = noop_time(&image, mode, 2 * CALLS)?.unwrap_or(short);
-            noop.push((mode.to_string(), per_call(short, long)));
-        }
-    }
-    Ok(Instructions { bare, noop })
-}
-
-fn per_call(short: Duration, long: Duration) -> f64 {
-    (long.as_nanos() as f64 - short.as_nanos() as f64) / CALLS as f64
-}
-
-/// The time that a guest runs which makes `calls` no-op hypercalls; `None` where the mode does
-/// not work.
-fn noop_time(image: &Image, mode: Mode, calls: u64) -> Result<Option<Duration>, String> {
-    let kvm = paravane::vm::host::open(std::path::Path::new(paravane::vm::host::DEVICE))
-        .map_err(|error| error.to_string())?;
-    let config = VmConfig {
-        memory: 32 << 20,
-        vcpus: 1,
-        privilege: Some(match mode.privilege {
-            "ring0" => Privilege::Ring0,
-            _ => Privilege::Ring3,
-        }),
-        carrier: Carrier::ALL
-            .into_iter()
-            .find(|carrier| carrier.to_string() == mode.carrier),
-        command_line: format!("noop={calls}"),
-        initrd: None,
-        seat: Seat::alone(),
-    };
-    let console = Console::new(Output::memory(4096));
-    let Ok(mut vm) = Vm::new(&kvm, image, &config, console, &mut Stages::start()) else {
-        return Ok(None);
-    };
-    let start = Instant::now();
-    match vm.run() {
-        Ok(Ending::Shutdown(0)) => Ok(Some(start.elapsed())),
-        other => Err(format!("the guest ended by {other:?}")),
-    }
-}
-
-/// Measures inside the lane. `program` is `paravane-figures`.
+/// Counts, inside the lane.
 ///
 /// # Errors
 ///
 /// A sentence that says what the lane lacks, or what failed in it.
-pub fn in_lane(
-    program: &std::path::Path,
-    progress: &mut dyn FnMut(&str),
-) -> Result<Instructions, String> {
+pub fn count(progress: &mut dyn FnMut(&str)) -> Result<Results, String> {
     let lane = Lane::SvmIcount.available()?;
-    let mut job = Job::new(program, TIMEOUT);
-    job.args = vec!["instructions-inside".into()];
-    job.files = vec![(guests::kernel(), "/lane/kernel".into())];
-    job.env = vec![("PARAVANE_KERNEL".into(), "/lane/kernel".into())];
+    let mut job = Job::new(program::path(), TIMEOUT);
+    job.args = arguments();
     let outcome = lane
         .run(&job, progress)
         .map_err(|error| error.to_string())?;
-    let line = outcome.output.lines().find(|line| line.starts_with('{'));
-    line.and_then(|line| serde_json::from_str(line).ok())
-        .ok_or_else(|| format!("no figures in the lane's output:\n{}", outcome.output))
+    let begin = outcome.output.find('{').unwrap_or(0);
+    let end = outcome.output.rfind('}').map_or(0, |at| at + 1);
+    let json = outcome.output.get(begin..end).unwrap_or_default();
+    serde_json::from_str(json).map_err(|error| {
+        format!(
+            "no result in the lane's output ({error}):\n{}",
+            outcome.output
+        )
+    })
+}
+
+fn arguments() -> Vec<String> {
+    let samples = SAMPLES.to_string();
+    [
+        "bench",
+        "--instructions",
+        "--quiet",
+        "--json",
+        "--boots",
+        "1",
+        "--seed",
+        "1",
+        "--samples",
+        &samples,
+        "--filter",
+        ROWS,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// The cost of a row in a way, if it was measured.
+pub fn cost(results: &Results, row: &str, way: Way) -> Option<f64> {
+    let row = results.rows.iter().find(|found| found.name == row)?;
+    let cell = row.cells.iter().find(|cell| cell.way == way)?;
+    measured(cell)
+}
+
+fn measured(cell: &Cell) -> Option<f64> {
+    match &cell.outcome {
+        Outcome::Measured(measurement) => Some(measurement.spread.p50),
+        Outcome::Absent { .. } => None,
+    }
+}
+
+impl Baseline {
+    /// That of a run.
+    pub fn of(results: &Results) -> Self {
+        let mut instructions = BTreeMap::<String, BTreeMap<String, f64>>::new();
+        for row in &results.rows {
+            for cell in &row.cells {
+                if let Some(cost) = measured(cell) {
+                    let rounded = (cost * 10.0).round() / 10.0;
+                    let ways = instructions.entry(row.name.clone()).or_default();
+                    ways.insert(ways::label(cell.way), rounded);
+                }
+            }
+        }
+        Self {
+            command: "cargo run --release -p paravane-tests --example paravane-figures baseline"
+                .into(),
+            bench: arguments().join(" "),
+            kernel: results.provenance.kernel.clone(),
+            instructions,
+        }
+    }
+
+    /// Where it lies in the repository.
+    pub fn path() -> PathBuf {
+        workspace::root().join("docs/figures/svm-icount.json")
+    }
+
+    /// The one in the repository.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read.
+    pub fn load() -> Result<Self, String> {
+        let path = Self::path();
+        let text = fs::read_to_string(&path);
+        text.map_err(|error| error.to_string())
+            .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Writes it to the repository.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written.
+    pub fn store(&self) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        fs::write(Self::path(), text + "\n").map_err(|error| error.to_string())
+    }
+
+    /// What differs from it by more than is tolerated, one sentence each. What another kernel
+    /// costs is not this VMM's: where the kernels differ, only the rows that are compared to the
+    /// floor are, by what they are above it.
+    pub fn differences(&self, new: &Self) -> Vec<String> {
+        let same_kernel = self.kernel == new.kernel;
+        let mut differences = Vec::new();
+        for (row, ways) in &self.instructions {
+            for (way, &old) in ways {
+                let found = new.instructions.get(row).and_then(|ways| ways.get(way));
+                let Some(&found) = found else {
+                    differences.push(format!("{row}, {way}: not measured any more"));
+                    continue;
+                };
+                let (old, found) = if same_kernel {
+                    (old, found)
+                } else {
+                    match (self.above_floor(row, way), new.above_floor(row, way)) {
+                        (Some(old), Some(found)) => (old, found),
+                        _ => continue,
+                    }
+                };
+                if (found - old).abs() > TOLERATED.max(TOLERANCE * old) {
+                    differences.push(format!("{row}, {way}: {old} -> {found} instructions"));
+                }
+            }
+        }
+        differences
+    }
+
+    /// What a no-op call is above the smallest exit by the same carrier.
+    fn above_floor(&self, row: &str, way: &str) -> Option<f64> {
+        let mode = way.strip_prefix("hypercall ")?;
+        let floor = self
+            .instructions
+            .get("floor")?
+            .get(&format!("floor {mode}"))?;
+        let cost = self.instructions.get(row)?.get(way)?;
+        (row == "noop").then_some(cost - floor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn baseline(kernel: &str, floor: f64, noop: f64, cpuid: f64) -> Baseline {
+        let row = |way: &str, cost| BTreeMap::from([(way.to_owned(), cost)]);
+        Baseline {
+            command: String::new(),
+            bench: String::new(),
+            kernel: kernel.into(),
+            instructions: BTreeMap::from([
+                ("floor".to_owned(), row("floor ring0/pio", floor)),
+                ("noop".to_owned(), row("hypercall ring0/pio", noop)),
+                ("cpuid".to_owned(), row("native", cpuid)),
+            ]),
+        }
+    }
+
+    #[test]
+    fn what_is_within_the_tolerance_is_no_difference() {
+        let old = baseline("6.1", 3000.0, 3100.0, 2900.0);
+        assert!(old.differences(&old).is_empty());
+        assert!(
+            old.differences(&baseline("6.1", 3000.0, 3161.0, 2850.0))
+                .is_empty()
+        );
+        assert_eq!(
+            old.differences(&baseline("6.1", 3000.0, 3163.0, 2900.0)),
+            ["noop, hypercall ring0/pio: 3100 -> 3163 instructions"]
+        );
+    }
+
+    #[test]
+    fn another_kernels_own_cost_is_no_difference() {
+        let old = baseline("6.1", 3000.0, 3100.0, 2900.0);
+        assert!(
+            old.differences(&baseline("6.2", 3500.0, 3600.0, 9000.0))
+                .is_empty()
+        );
+        assert_eq!(
+            old.differences(&baseline("6.2", 3500.0, 3630.0, 2900.0)),
+            ["noop, hypercall ring0/pio: 100 -> 130 instructions"]
+        );
+    }
+
+    #[test]
+    fn what_is_gone_is_a_difference() {
+        let old = baseline("6.1", 3000.0, 3100.0, 2900.0);
+        let mut new = old.clone();
+        new.instructions.remove("cpuid");
+        assert_eq!(
+            old.differences(&new),
+            ["cpuid, native: not measured any more"]
+        );
+    }
 }

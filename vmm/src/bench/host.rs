@@ -33,9 +33,9 @@ pub struct Host {
     /// What the guests run on.
     pub hardware: Hardware,
     /// How the time can be read at CPL 0.
-    pub clock: Clock,
+    pub(super) clock: Clock,
     /// Its processors.
-    pub pins: Pins,
+    pub(super) pins: Pins,
     /// Frequency of the TSC in Hz.
     pub tsc_hz: u64,
 }

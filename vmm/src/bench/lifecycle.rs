@@ -4,8 +4,8 @@ use super::chunk::{Chunk, Outcome, warm_up};
 use super::guest::GuestRun;
 use super::host::Host;
 use super::raw::code::{Done, ending, fragment};
+use super::raw::layout::{CODE, DATA_ZEROS, DONE_PORT, STACK};
 use super::raw::run::{Exit, finish_exit, next};
-use super::raw::layout::{CODE, DONE_PORT, STACK};
 use super::raw::vm::{Config, RawVm, registers};
 use super::result::Answer;
 use super::watch::Watch;
@@ -80,7 +80,7 @@ fn begin(vm: &mut RawVm, rip: u64) -> Result<(), String> {
 fn triple_faults(host: &Host, samples: u64, watch: &Watch) -> Result<Outcome, String> {
     let mut vm = RawVm::new(&host.kvm, Config::new(0))?;
     // An IDT that has no gate.
-    let fault = fragment!("lidt [r14 + 0x20]", "ud2");
+    let fault = fragment!("lidt [r14 + {zeros}]", "ud2"; zeros = DATA_ZEROS);
     let again = CODE + 0x100;
     vm.memory.put(CODE, fault())?;
     vm.memory.put(again, &ending(Done::Port))?;
@@ -92,7 +92,9 @@ fn triple_faults(host: &Host, samples: u64, watch: &Watch) -> Result<Outcome, St
         let begun = timestamp();
         leave(&mut vm, |exit| matches!(exit, VcpuExit::Shutdown))?;
         begin(&mut vm, again)?;
-        leave(&mut vm, |exit| matches!(exit, VcpuExit::IoOut(DONE_PORT, _)))?;
+        leave(&mut vm, |exit| {
+            matches!(exit, VcpuExit::IoOut(DONE_PORT, _))
+        })?;
         Ok(timestamp().wrapping_sub(begun))
     })
 }

@@ -4,17 +4,17 @@
 //! [`rows`] says what is measured, in up to four ways each; [`session`] measures it; [`result`] is
 //! what comes out, and [`report`] shows that to people and machines.
 
-pub mod chunk;
-pub mod emulate;
-pub mod guest;
+mod chunk;
+mod emulate;
+mod guest;
 pub mod host;
-pub mod lifecycle;
+mod lifecycle;
 mod pins;
 pub mod provenance;
-pub mod raw;
+mod raw;
 pub mod report;
 pub mod result;
 pub mod rows;
-pub mod samples;
+mod samples;
 pub mod session;
 pub mod watch;

@@ -119,7 +119,8 @@ fn mitigations(directory: &Path) -> Vec<String> {
 /// Whether this machine is a VM, by CPUID's bit for hypervisors and what the firmware says.
 fn nesting(cpuinfo: &str) -> String {
     let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
-    let virtual_machine = flags.is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor"));
+    let virtual_machine =
+        flags.is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor"));
     if !virtual_machine {
         return "none: this is no VM".into();
     }

@@ -114,7 +114,11 @@ fn marks(measurement: &Measurement) -> Vec<String> {
     if uncertainty > UNCERTAIN {
         marks.push("noisy: the median is not known well".into());
     }
-    let least = measurement.boots.iter().copied().fold(f64::INFINITY, f64::min);
+    let least = measurement
+        .boots
+        .iter()
+        .copied()
+        .fold(f64::INFINITY, f64::min);
     let most = measurement.boots.iter().copied().fold(0.0, f64::max);
     let apart = relative(most - least, median);
     if apart > APART {
@@ -215,11 +219,21 @@ mod tests {
         samples.add(&chunk((1..=1001).map(|tick| tick + 10).collect()), 0.5);
         let measurement = samples.measurement(Some(1.0));
         assert_eq!(measurement.spread.p50, 250.5);
-        assert_eq!((measurement.spread.min, measurement.spread.max), (0.5, 500.5));
+        assert_eq!(
+            (measurement.spread.min, measurement.spread.max),
+            (0.5, 500.5)
+        );
         assert_eq!(measurement.subtracted, 5.0);
         let (low, high) = measurement.confidence;
         assert!(low < 250.5 && 250.5 < high, "{low} {high}");
-        assert_eq!(measurement.histogram.iter().map(|(_, count)| count).sum::<u64>(), 1001);
+        assert_eq!(
+            measurement
+                .histogram
+                .iter()
+                .map(|(_, count)| count)
+                .sum::<u64>(),
+            1001
+        );
     }
 
     #[test]
@@ -259,7 +273,10 @@ mod tests {
         let mut samples = Samples::default();
         samples.add(&chunk(vec![1010; 50]), 1.0);
         assert!(samples.measurement(Some(1.0)).marks.is_empty());
-        assert_eq!(samples.measurement(Some(0.0)).marks, ["1.00 exits, expected 0"]);
+        assert_eq!(
+            samples.measurement(Some(0.0)).marks,
+            ["1.00 exits, expected 0"]
+        );
         assert!(samples.measurement(None).marks.is_empty());
     }
 

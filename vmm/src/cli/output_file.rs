@@ -138,13 +138,20 @@ mod tests {
     #[test]
     fn a_device_is_written_and_not_replaced() {
         let path = Path::new("/dev/null");
-        OutputFile::prepare("the report", path, 1).unwrap().write_text("{}").unwrap();
+        OutputFile::prepare("the report", path, 1)
+            .unwrap()
+            .write_text("{}")
+            .unwrap();
         assert!(!fs::metadata(path).unwrap().is_file());
     }
 
     #[test]
     fn what_cannot_be_written_is_told_before() {
-        let message = |path: &Path| OutputFile::prepare("the report", path, 1).unwrap_err().message;
+        let message = |path: &Path| {
+            OutputFile::prepare("the report", path, 1)
+                .unwrap_err()
+                .message
+        };
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         assert_eq!(

@@ -72,8 +72,7 @@ impl Emulator {
         // Code near the end of memory is shorter.
         let length = MEMORY.saturating_sub(frame.rip).min(LONGEST as u64) as usize;
         memory.get(frame.rip, bytes.get_mut(..length).unwrap_or_default())?;
-        let instruction =
-            Decoder::with_ip(64, &bytes, frame.rip, DecoderOptions::NONE).decode();
+        let instruction = Decoder::with_ip(64, &bytes, frame.rip, DecoderOptions::NONE).decode();
         // The vCPU's own is that of the gate's code; the instruction's is in the frame.
         let gate_rsp = std::mem::replace(&mut registers.rsp, frame.rsp);
         let next = instruction.next_ip();
@@ -118,9 +117,15 @@ impl Emulator {
                 cpu.cr[0] = cpu.cr[0] & !0xe | value & 0xf;
             }
             Mnemonic::Mov => return self.move_system(instruction, registers),
-            Mnemonic::Lgdt => cpu.gdtr = operand::pseudo_descriptor(instruction, registers, memory)?,
-            Mnemonic::Lidt => cpu.idtr = operand::pseudo_descriptor(instruction, registers, memory)?,
-            Mnemonic::Lldt => cpu.ldtr = operand::read(instruction, 0, 2, registers, memory)? as u16,
+            Mnemonic::Lgdt => {
+                cpu.gdtr = operand::pseudo_descriptor(instruction, registers, memory)?
+            }
+            Mnemonic::Lidt => {
+                cpu.idtr = operand::pseudo_descriptor(instruction, registers, memory)?
+            }
+            Mnemonic::Lldt => {
+                cpu.ldtr = operand::read(instruction, 0, 2, registers, memory)? as u16
+            }
             Mnemonic::Ltr => cpu.tr = operand::read(instruction, 0, 2, registers, memory)? as u16,
             // Where the CPU's UMIP makes them fault.
             Mnemonic::Smsw => operand::write(instruction, 2, cpu.cr[0], registers, memory)?,

@@ -167,7 +167,10 @@ mod tests {
         let Ok(Outcome::Measured(chunk)) = outcome else {
             panic!("{outcome:?}");
         };
-        assert_eq!((chunk.ticks, chunk.empty), (vec![7, 8, 9, 10], vec![1, 2, 3]));
+        assert_eq!(
+            (chunk.ticks, chunk.empty),
+            (vec![7, 8, 9, 10], vec![1, 2, 3])
+        );
         assert_eq!((chunk.per, chunk.vmm, chunk.kvm), (10, 2.0, None));
     }
 

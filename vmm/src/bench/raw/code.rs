@@ -1,15 +1,15 @@
 //! Code for a raw VM: fragments that the compiler assembles, and the loop around them.
 #![allow(unsafe_code)]
 
-use super::layout::DONE_PORT;
+use super::layout::{DONE_PORT, NOTICED};
 
 /// A fragment: a function that gives the bytes.
 pub type Fragment = fn() -> &'static [u8];
 
-/// A [`Fragment`] in Intel syntax. It must be position-independent, and refer to no label but its
-/// own numeric ones below 70.
+/// A [`Fragment`] in Intel syntax, with names for constants behind a semicolon. It must be
+/// position-independent, and refer to no label but its own numeric ones below 70.
 macro_rules! fragment {
-    ($($line:literal),* $(,)?) => {{
+    ($($line:literal),* $(; $($name:ident = $value:expr),*)? $(,)?) => {{
         #[allow(unsafe_code, reason = "two addresses of read-only data")]
         fn bytes() -> &'static [u8] {
             let (start, end): (*const u8, *const u8);
@@ -26,6 +26,7 @@ macro_rules! fragment {
                     ".popsection",
                     start = out(reg) start,
                     end = out(reg) end,
+                    $($($name = const $value,)*)?
                     options(nomem, nostack, preserves_flags),
                 );
                 core::slice::from_raw_parts(start, end as usize - start as usize)
@@ -67,7 +68,7 @@ pub struct Timed {
     /// Executed within the time behind either.
     pub after: Fragment,
     /// Whether the time ends when something is noticed elsewhere, which notes the time itself at
-    /// [`NOTICED`](super::layout::NOTICED).
+    /// [`NOTICED`].
     pub noticed: bool,
 }
 
@@ -97,27 +98,39 @@ pub enum Done {
 /// The loop that times `timed`, or the empty measurement: R13 times, to where R12 points.
 pub fn timing_loop(timed: &Timed, empty: bool, clock: Clock, done: Done) -> Vec<u8> {
     let begin = match clock {
-        Clock::Fenced => fragment!("lfence", "rdtsc", "shl rdx, 32", "or rdx, rax", "mov r15, rdx"),
+        Clock::Fenced => fragment!(
+            "lfence",
+            "rdtsc",
+            "shl rdx, 32",
+            "or rdx, rax",
+            "mov r15, rdx"
+        ),
         Clock::Plain => fragment!("rdtsc", "shl rdx, 32", "or rdx, rax", "mov r15, rdx"),
     };
     let end = match clock {
         Clock::Fenced => fragment!("rdtscp", "lfence", "shl rdx, 32", "or rax, rdx"),
         Clock::Plain => fragment!("rdtsc", "shl rdx, 32", "or rax, rdx"),
     };
-    // `sub` below wants it in RAX. The address is that of NOTICED.
+    // `sub` below wants it in RAX.
     let end = match timed.noticed && !empty {
-        true => fragment!("2:", "mov rax, [0xf200]", "test eax, eax", "jz 2b"),
+        true => fragment!(
+            "2:", "mov rax, [{noticed}]", "test eax, eax", "jz 2b";
+            noticed = NOTICED
+        ),
         false => end,
     };
-    let store = fragment!(
-        "sub rax, r15",
-        "mov [r12], rax",
-        "add r12, 8",
-        "sub r13, 1",
-    );
+    let store = fragment!("sub rax, r15", "mov [r12], rax", "add r12, 8", "sub r13, 1",);
     let body = if empty { timed.instead } else { timed.body };
     let mut code = Vec::new();
-    for part in [timed.before, begin, timed.setup, body, timed.after, end, store] {
+    for part in [
+        timed.before,
+        begin,
+        timed.setup,
+        body,
+        timed.after,
+        end,
+        store,
+    ] {
         code.extend_from_slice(part());
     }
     // `jnz` to the beginning, from behind itself.
@@ -153,7 +166,9 @@ mod tests {
             let code = timing_loop(&timed, empty, clock, done);
             let decoder = Decoder::with_ip(64, &code, 0x1000, DecoderOptions::NONE);
             let instructions: Vec<_> = decoder.into_iter().collect();
-            let jump = instructions.iter().find(|at| at.mnemonic() == Mnemonic::Jne);
+            let jump = instructions
+                .iter()
+                .find(|at| at.mnemonic() == Mnemonic::Jne);
             assert_eq!(jump.unwrap().near_branch_target(), 0x1000);
             instructions.iter().map(|at| at.mnemonic()).collect()
         };

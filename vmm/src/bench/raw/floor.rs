@@ -5,13 +5,14 @@ use super::code::{Timed, fragment};
 use super::vm::Config;
 use crate::bench::rows::{Exits, Instruction};
 use crate::carrier::{Carrier, Privilege};
+use crate::ports;
 use crate::vcpu::run_page::RunPage;
 
 /// The exit by this carrier at this privilege, or why there is none.
 pub fn instruction(privilege: Privilege, carrier: Carrier) -> Result<Instruction, &'static str> {
     let code = match carrier {
         // What the hypercall page has.
-        Carrier::Pio => Timed::new(fragment!("in eax, 0x50")),
+        Carrier::Pio => Timed::new(fragment!("in eax, {port}"; port = ports::HYPERCALL)),
         Carrier::Vmcall => Timed {
             setup: fragment!("xor ebx, ebx", "mov ecx, 1", "mov eax, 12"),
             ..Timed::new(fragment!("vmcall"))

@@ -40,9 +40,15 @@ pub const SAMPLES: u64 = 0x40_0000;
 /// The most samples of one run: those that the command takes, and their warm-up.
 pub const MOST_SAMPLES: u64 = (MEMORY - SAMPLES) / 8;
 
+/// An address that no page table maps.
+pub const UNMAPPED: u64 = 0x4000_0000;
+
 /// Addresses that are mapped by pages of 4 KiB, to physical memory at [`PAGES_AT`].
 pub const PAGES: Range<u64> = 0x2000_0000..0x2020_0000;
 pub const PAGES_AT: u64 = 0x20_0000;
+/// The second of these pages, whose entry rows change, and the third.
+pub const PAGE: u64 = PAGES.start + 0x1000;
+pub const OTHER_PAGE: u64 = PAGES.start + 0x2000;
 
 /// An address without memory behind it.
 pub const MMIO: u64 = 0x1000_0000;
@@ -51,10 +57,14 @@ pub const MMIO: u64 = 0x1000_0000;
 /// The GDT's and the IDT's pseudo-descriptors.
 pub const DATA_GDTR: u64 = 0x00;
 pub const DATA_IDTR: u64 = 0x10;
+/// A descriptor of INVPCID, an IDT that has no gate: zeros.
+pub const DATA_ZEROS: u64 = 0x20;
 /// What an instruction stores its answer in.
 pub const DATA_ANSWER: u64 = 0x40;
 /// Bytes for string I/O.
 pub const DATA_BYTES: u64 = 0x80;
+/// An XSAVE area.
+pub const DATA_XSAVE: u64 = 0x400;
 /// A word that a handler sets.
 pub const DATA_FLAG: u64 = 0x200;
 
@@ -62,6 +72,8 @@ pub const DATA_FLAG: u64 = 0x200;
 pub const DONE_PORT: u16 = 0x11;
 /// What the gates exit by.
 pub const TRAP_PORT: u16 = 0x12;
+/// A port that the VMM answers.
+pub const USER_PORT: u16 = 0x10;
 /// A port by which an interrupt, or an NMI, is asked for.
 pub const INTERRUPT_PORT: u16 = 0x16;
 pub const NMI_PORT: u16 = 0x18;

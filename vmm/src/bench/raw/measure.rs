@@ -97,7 +97,9 @@ impl Subject<'_> {
             }
         }
         match self.instruction.other {
-            Some(other) => beside(&mut vm, other, &host.pins, |vm| self.measure_in(vm, host, trap)),
+            Some(other) => beside(&mut vm, other, &host.pins, |vm| {
+                self.measure_in(vm, host, trap)
+            }),
             None => self.measure_in(&mut vm, host, trap),
         }
     }
@@ -149,9 +151,7 @@ impl Subject<'_> {
             });
         }
         let answer = match (trap, &mut emulator) {
-            (Some(Some(silent)), Some(emulator)) => {
-                self.answer(&mut runner, silent, emulator)?
-            }
+            (Some(Some(silent)), Some(emulator)) => self.answer(&mut runner, silent, emulator)?,
             _ => Answer::Unchecked,
         };
         let (Some(operation), Some(empty)) = (parts.pop(), parts.pop()) else {

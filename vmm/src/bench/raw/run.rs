@@ -1,9 +1,9 @@
 //! Running a raw VM to the end of its code, and answering its exits.
 #![allow(unsafe_code)]
 
+use super::floor;
 use super::layout::*;
 use super::vm::{Memory, RawVm, registers};
-use super::floor;
 use crate::bench::watch::Watch;
 use crate::vcpu::kick::Kicker;
 use crate::vcpu::run_page::RunPage;
@@ -236,9 +236,7 @@ mod request {
 
 /// Injects an interrupt, in a VM without an interrupt controller.
 fn inject(vcpu: &VcpuFd) -> std::io::Result<()> {
-    let interrupt = kvm_interrupt {
-        irq: VECTOR.into(),
-    };
+    let interrupt = kvm_interrupt { irq: VECTOR.into() };
     // SAFETY: the struct is the one that this ioctl reads, and lives as long as the call.
     let injected = unsafe { ioctl_with_ref(vcpu, request::KVM_INTERRUPT(), &interrupt) };
     match injected {

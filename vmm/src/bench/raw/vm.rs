@@ -2,8 +2,8 @@
 //! vCPUs in 64-bit mode.
 #![allow(unsafe_code)]
 
-use crate::vcpu::kvm_stats::ExitCounter;
 use super::layout::*;
+use crate::vcpu::kvm_stats::ExitCounter;
 use kvm_bindings::{
     KVM_CAP_X86_USER_SPACE_MSR, KVM_MAX_CPUID_ENTRIES, KVM_MSR_EXIT_REASON_FILTER,
     KVM_MSR_EXIT_REASON_INVAL, KVM_MSR_EXIT_REASON_UNKNOWN, Msrs, kvm_enable_cap, kvm_msr_entry,
@@ -71,8 +71,8 @@ pub struct RawVm {
     // The vCPUs go first, so that they are closed before the memory is unmapped.
     /// Its vCPUs, in the state of [`Config`], with nothing to execute yet.
     pub vcpus: Vec<VcpuFd>,
-    /// The VM.
-    pub fd: VmFd,
+    // Nobody asks it anything, but the vCPUs are its.
+    _fd: VmFd,
     /// Its memory.
     pub memory: Memory,
     /// The system registers with which a vCPU begins.
@@ -204,6 +204,7 @@ impl RawVm {
         };
         let system = first.get_sregs().map_err(failed("KVM_GET_SREGS"))?;
         Ok(Self {
+            _fd: fd,
             vcpus,
             system,
             bare_loop: config.bare_loop,
@@ -213,7 +214,6 @@ impl RawVm {
                 (0, _) | (_, true) => 0x202,
                 (_, false) => 0x3202,
             },
-            fd,
             memory,
             _doorbell: doorbell,
         })
@@ -331,9 +331,7 @@ fn stub_code(vector: u8) -> Vec<u8> {
 }
 
 fn vcpu(kvm: &Kvm, fd: &VmFd, number: u64, config: Config) -> Result<VcpuFd, String> {
-    let vcpu = fd
-        .create_vcpu(number)
-        .map_err(failed("KVM_CREATE_VCPU"))?;
+    let vcpu = fd.create_vcpu(number).map_err(failed("KVM_CREATE_VCPU"))?;
     let mut cpuid = kvm
         .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
         .map_err(failed("KVM_GET_SUPPORTED_CPUID"))?;
@@ -383,7 +381,11 @@ fn set_system(sregs: &mut kvm_sregs, config: Config) {
     sregs.cr0 = 0x8001_0033;
     sregs.cr3 = PML4;
     sregs.cr4 = 0x620 | config.cr4;
-    sregs.efer = if config.deprivileged_kernel { 0x500 } else { 0x501 };
+    sregs.efer = if config.deprivileged_kernel {
+        0x500
+    } else {
+        0x501
+    };
     if config.irqchip {
         // Enabled, and in x2APIC mode.
         sregs.apic_base |= 0xc00;
@@ -451,7 +453,10 @@ mod tests {
     #[test]
     fn a_gate_has_its_handler_and_its_dpl() {
         let [low, high] = gate(0x1234_5678_9abc_def0, 0x30);
-        assert_eq!((low & 0xffff, low >> 48, high), (0xdef0, 0x9abc, 0x1234_5678));
+        assert_eq!(
+            (low & 0xffff, low >> 48, high),
+            (0xdef0, 0x9abc, 0x1234_5678)
+        );
         assert_eq!(low >> 45 & 3, 3);
         assert_eq!(gate(0, 13)[0] >> 45 & 3, 0);
     }

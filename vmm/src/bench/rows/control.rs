@@ -2,6 +2,7 @@
 
 use super::{Exits, Group, Instruction, NEVER, Native, Operation, Row, Silent, Trap};
 use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::layout::DATA_ANSWER;
 
 const MASK: &str = "upcall mask in the vCPU page";
 
@@ -12,7 +13,10 @@ pub const GROUP: Group = Group {
             "mov-from-cr0",
             "MOV from CR0",
             // KVM lets the guest read it from a shadow.
-            Native::Code(Instruction::new(fragment!("mov rax, cr0"), Exits::of(0.0, 0.0))),
+            Native::Code(Instruction::new(
+                fragment!("mov rax, cr0"),
+                Exits::of(0.0, 0.0),
+            )),
             NEVER,
         ),
         Row::new(
@@ -45,7 +49,7 @@ pub const GROUP: Group = Group {
         ),
         Row {
             trap: Trap::Silent(Silent {
-                probe: fragment!("smsw rax", "mov [r14 + 0x40], rax"),
+                probe: fragment!("smsw rax", "mov [r14 + {answer}], rax"; answer = DATA_ANSWER),
                 wrong: |cpu, answer| answer & 0xffff != cpu.cr[0] & 0xffff,
             }),
             ..Row::new(
@@ -60,14 +64,20 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "mov-from-cr2",
                 "MOV from CR2",
-                Native::Code(Instruction::new(fragment!("mov rax, cr2"), Exits::both(0.0))),
+                Native::Code(Instruction::new(
+                    fragment!("mov rax, cr2"),
+                    Exits::both(0.0),
+                )),
                 "fault address in the vCPU page",
             )
         },
         Row::new(
             "mov-to-cr2",
             "MOV to CR2",
-            Native::Code(Instruction::new(fragment!("mov cr2, rax"), Exits::both(0.0))),
+            Native::Code(Instruction::new(
+                fragment!("mov cr2, rax"),
+                Exits::both(0.0),
+            )),
             "nothing: only traps set the fault address",
         ),
         Row::new(
@@ -94,7 +104,10 @@ pub const GROUP: Group = Group {
         Row::new(
             "mov-from-cr4",
             "MOV from CR4",
-            Native::Code(Instruction::new(fragment!("mov rax, cr4"), Exits::of(0.0, 0.0))),
+            Native::Code(Instruction::new(
+                fragment!("mov rax, cr4"),
+                Exits::of(0.0, 0.0),
+            )),
             NEVER,
         ),
         Row::new(

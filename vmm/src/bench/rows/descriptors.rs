@@ -2,6 +2,7 @@
 
 use super::{Exits, Group, Instruction, Native, Operation, Row, Silent, Trap};
 use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::layout::{DATA_ANSWER, DATA_IDTR, GDT, LDT_SELECTOR};
 
 const TABLE: &str = "trap_set_table";
 const NO_TABLE: &str = "nothing: there is no such table to look at";
@@ -24,7 +25,7 @@ pub const GROUP: Group = Group {
                 "lidt",
                 "LIDT",
                 Native::Code(Instruction::new(
-                    fragment!("lidt [r14 + 0x10]"),
+                    fragment!("lidt [r14 + {idtr}]"; idtr = DATA_IDTR),
                     Exits::UNKNOWN,
                 )),
                 TABLE,
@@ -34,7 +35,7 @@ pub const GROUP: Group = Group {
             "lldt",
             "LLDT",
             Native::Code(Instruction::with(
-                fragment!("mov eax, 0x38"),
+                fragment!("mov eax, {ldt}"; ldt = LDT_SELECTOR),
                 fragment!("lldt ax"),
                 Exits::UNKNOWN,
             )),
@@ -48,7 +49,7 @@ pub const GROUP: Group = Group {
                 Native::Code(Instruction::timed(
                     Timed {
                         // The descriptor at 0x18 of the GDT, not busy.
-                        before: fragment!("mov byte ptr [0x601d], 0x89"),
+                        before: fragment!("mov byte ptr [{gdt} + 0x1d], 0x89"; gdt = GDT),
                         setup: fragment!("mov eax, 0x18"),
                         ..Timed::new(fragment!("ltr ax"))
                     },
@@ -59,14 +60,14 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: Trap::Silent(Silent {
-                probe: fragment!("sgdt [r14 + 0x3e]"),
+                probe: fragment!("sgdt [r14 + {answer} - 2]"; answer = DATA_ANSWER),
                 wrong: |cpu, answer| answer != cpu.gdtr.1,
             }),
             ..Row::new(
                 "sgdt",
                 "SGDT",
                 Native::Code(Instruction::new(
-                    fragment!("sgdt [r14 + 0x40]"),
+                    fragment!("sgdt [r14 + {answer}]"; answer = DATA_ANSWER),
                     Exits::UNKNOWN,
                 )),
                 NO_TABLE,
@@ -74,14 +75,14 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: Trap::Silent(Silent {
-                probe: fragment!("sidt [r14 + 0x3e]"),
+                probe: fragment!("sidt [r14 + {answer} - 2]"; answer = DATA_ANSWER),
                 wrong: |cpu, answer| answer != cpu.idtr.1,
             }),
             ..Row::new(
                 "sidt",
                 "SIDT",
                 Native::Code(Instruction::new(
-                    fragment!("sidt [r14 + 0x40]"),
+                    fragment!("sidt [r14 + {answer}]"; answer = DATA_ANSWER),
                     Exits::UNKNOWN,
                 )),
                 NO_TABLE,
@@ -89,7 +90,7 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: Trap::Silent(Silent {
-                probe: fragment!("sldt rax", "mov [r14 + 0x40], rax"),
+                probe: fragment!("sldt rax", "mov [r14 + {answer}], rax"; answer = DATA_ANSWER),
                 wrong: |cpu, answer| answer as u16 != cpu.ldtr,
             }),
             ..Row::new(
@@ -101,7 +102,7 @@ pub const GROUP: Group = Group {
         },
         Row {
             trap: Trap::Silent(Silent {
-                probe: fragment!("str rax", "mov [r14 + 0x40], rax"),
+                probe: fragment!("str rax", "mov [r14 + {answer}], rax"; answer = DATA_ANSWER),
                 wrong: |cpu, answer| answer as u16 != cpu.tr,
             }),
             ..Row::new(

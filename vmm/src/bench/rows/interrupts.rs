@@ -2,6 +2,7 @@
 
 use super::{Exits, Group, Instruction, Native, Operation, Other, Row, Trap};
 use crate::bench::raw::code::{Fragment, Timed, fragment};
+use crate::bench::raw::layout::{DATA_FLAG, INTERRUPT_PORT, NMI_PORT, NOTICED};
 use crate::bench::raw::vm::Config;
 
 const BY_PARTS: Trap =
@@ -34,30 +35,28 @@ const EOI: Fragment = fragment!(
 
 /// Sets the flag, EOI, and back.
 const FLAG: Fragment = fragment!(
-    "mov qword ptr [r14 + 0x200], 1",
+    "mov qword ptr [r14 + {flag}], 1",
     "mov ecx, 0x80b",
     "xor eax, eax",
     "xor edx, edx",
     "wrmsr",
-    "iretq"
-);
+    "iretq"; flag = DATA_FLAG);
 
 /// Notes the time, EOI, and back. The upper half is stored first, for whoever waits for the lower.
 const NOTE: Fragment = fragment!(
     "rdtsc",
-    "mov [0xf204], edx",
-    "mov [0xf200], eax",
+    "mov [{noticed} + 4], edx",
+    "mov [{noticed}], eax",
     "mov ecx, 0x80b",
     "xor eax, eax",
     "xor edx, edx",
     "wrmsr",
-    "iretq"
-);
+    "iretq"; noticed = NOTICED);
 
 /// Forgets what was noted, and gives the other vCPU the time to do again what it does: 200,000
 /// ticks.
 const SETTLE: Fragment = fragment!(
-    "mov qword ptr [0xf200], 0",
+    "mov qword ptr [{noticed}], 0",
     "rdtsc",
     "shl rdx, 32",
     "or rax, rdx",
@@ -67,8 +66,7 @@ const SETTLE: Fragment = fragment!(
     "shl rdx, 32",
     "or rax, rdx",
     "cmp rax, rbx",
-    "jb 2b"
-);
+    "jb 2b"; noticed = NOTICED);
 
 /// One-shot mode with vector 0x40 and a divisor of 1, and no flag yet.
 const TIMER: Fragment = fragment!(
@@ -79,8 +77,7 @@ const TIMER: Fragment = fragment!(
     "mov ecx, 0x83e",
     "mov eax, 0xb",
     "wrmsr",
-    "mov qword ptr [r14 + 0x200], 0"
-);
+    "mov qword ptr [r14 + {flag}], 0"; flag = DATA_FLAG);
 
 /// A timer of a millisecond: KVM's APIC timer ticks once a nanosecond.
 const fn timer(wait: Fragment) -> Native {
@@ -132,7 +129,10 @@ pub const GROUP: Group = Group {
                 Native::Code(Instruction {
                     config: INJECTED,
                     handler: Some((0x40, fragment!("iretq"))),
-                    ..Instruction::new(fragment!("out 0x16, al"), Exits::UNKNOWN)
+                    ..Instruction::new(
+                        fragment!("out {port}, al"; port = INTERRUPT_PORT),
+                        Exits::UNKNOWN,
+                    )
                 }),
                 "an upcall: time_oneshot of a past deadline",
             )
@@ -145,7 +145,7 @@ pub const GROUP: Group = Group {
                 Native::Code(Instruction {
                     config: INJECTED,
                     handler: Some((2, fragment!("iretq"))),
-                    ..Instruction::new(fragment!("out 0x18, al"), Exits::UNKNOWN)
+                    ..Instruction::new(fragment!("out {port}, al"; port = NMI_PORT), Exits::UNKNOWN)
                 }),
                 "nothing: no event ignores the mask",
             )
@@ -217,9 +217,8 @@ pub const GROUP: Group = Group {
                     "xor edx, edx",
                     "wrmsr",
                     "2:",
-                    "cmp qword ptr [r14 + 0x200], 0",
-                    "je 2b"
-                )),
+                    "cmp qword ptr [r14 + {flag}], 0",
+                    "je 2b"; flag = DATA_FLAG)),
                 "time_oneshot",
             )
         },
@@ -236,14 +235,13 @@ pub const GROUP: Group = Group {
                     "wrmsr",
                     "2:",
                     "cli",
-                    "cmp qword ptr [r14 + 0x200], 0",
+                    "cmp qword ptr [r14 + {flag}], 0",
                     "jne 3f",
                     "sti",
                     "hlt",
                     "jmp 2b",
                     "3:",
-                    "sti"
-                )),
+                    "sti"; flag = DATA_FLAG)),
                 "time_oneshot",
             )
         },

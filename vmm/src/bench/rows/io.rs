@@ -2,6 +2,7 @@
 
 use super::{Exits, Group, Instruction, Native, Operation, Row, Trap};
 use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::layout::{DATA_BYTES, KERNEL_PORT, MMIO, USER_PORT};
 use crate::bench::raw::vm::Config;
 
 pub const GROUP: Group = Group {
@@ -13,7 +14,7 @@ pub const GROUP: Group = Group {
                 "out-user",
                 "OUT that the VMM answers",
                 Native::Code(Instruction::new(
-                    fragment!("out 0x10, al"),
+                    fragment!("out {port}, al"; port = USER_PORT),
                     Exits::both(1.0),
                 )),
                 "io_console_write",
@@ -24,7 +25,10 @@ pub const GROUP: Group = Group {
             ..Row::new(
                 "in-user",
                 "IN that the VMM answers",
-                Native::Code(Instruction::new(fragment!("in al, 0x10"), Exits::both(1.0))),
+                Native::Code(Instruction::new(
+                    fragment!("in al, {port}"; port = USER_PORT),
+                    Exits::both(1.0),
+                )),
                 "a call, whose result is a word",
             )
         },
@@ -38,7 +42,10 @@ pub const GROUP: Group = Group {
                         doorbell: true,
                         ..Config::new(0)
                     },
-                    ..Instruction::new(fragment!("out 0x14, al"), Exits::both(1.0))
+                    ..Instruction::new(
+                        fragment!("out {port}, al"; port = KERNEL_PORT),
+                        Exits::both(1.0),
+                    )
                 }),
                 "a deferred call",
             )
@@ -64,7 +71,7 @@ pub const GROUP: Group = Group {
                 "string-io",
                 "REP OUTSB of 64 bytes",
                 Native::Code(Instruction::with(
-                    fragment!("lea rsi, [r14 + 0x80]", "mov ecx, 64", "mov edx, 0x10"),
+                    fragment!("lea rsi, [r14 + {bytes}]", "mov ecx, 64", "mov edx, {port}"; bytes = DATA_BYTES, port = USER_PORT),
                     fragment!("rep outsb"),
                     Exits::both(1.0),
                 )),
@@ -78,7 +85,7 @@ pub const GROUP: Group = Group {
                 "MMIO read",
                 Native::Code(Instruction::timed(
                     Timed {
-                        setup: fragment!("mov ebx, 0x10000000"),
+                        setup: fragment!("mov ebx, {mmio}"; mmio = MMIO),
                         ..Timed::new(fragment!("mov eax, [rbx]"))
                     },
                     Exits::both(1.0),
@@ -94,7 +101,7 @@ pub const GROUP: Group = Group {
                 "MMIO write",
                 Native::Code(Instruction::timed(
                     Timed {
-                        setup: fragment!("mov ebx, 0x10000000"),
+                        setup: fragment!("mov ebx, {mmio}"; mmio = MMIO),
                         ..Timed::new(fragment!("mov [rbx], eax"))
                     },
                     Exits::both(1.0),

@@ -4,6 +4,7 @@ use super::interrupts::IRQCHIP;
 use super::{Exits, Group, Instruction, Native, Operation, Other, Row, Trap};
 use crate::bench::lifecycle::Lifecycle;
 use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::layout::NOTICED;
 use crate::bench::raw::vm::Config;
 
 const OUTSIDE: Trap = Trap::Absent("nothing of it happens in a guest");
@@ -36,7 +37,7 @@ pub const GROUP: Group = Group {
                     ..Instruction::timed(
                         Timed {
                             before: fragment!(
-                                "mov qword ptr [0xf200], 0",
+                                "mov qword ptr [{noticed}], 0",
                                 "rdtsc",
                                 "shl rdx, 32",
                                 "or rax, rdx",
@@ -46,8 +47,7 @@ pub const GROUP: Group = Group {
                                 "shl rdx, 32",
                                 "or rax, rdx",
                                 "cmp rax, rbx",
-                                "jb 2b"
-                            ),
+                                "jb 2b"; noticed = NOTICED),
                             setup: fragment!("mov ecx, 0x830", "mov edx, 1"),
                             noticed: true,
                             // INIT, and SIPI to the page of OTHER_CODE.

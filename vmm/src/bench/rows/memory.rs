@@ -3,6 +3,7 @@
 use super::interrupts::{ICR, IRQCHIP};
 use super::{Exits, Group, Instruction, Native, Operation, Other, Row, Trap};
 use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::layout::{DATA_FLAG, DATA_ZEROS, OTHER_PAGE, PAGE, PT};
 use crate::bench::raw::vm::Config;
 
 const COHERENT: &str = "nothing: a guest's memory is always coherent";
@@ -23,12 +24,11 @@ pub const GROUP: Group = Group {
                 Native::Code(Instruction::timed(
                     Timed {
                         // The page at 0x20001000 becomes read-only and writable in turn.
-                        before: fragment!("mov rbx, 0x20001000"),
+                        before: fragment!("mov rbx, {page}"; page = PAGE),
                         ..Timed::new(fragment!(
-                            "xor qword ptr [0x4008], 2",
+                            "xor qword ptr [{pt} + 8], 2",
                             "invlpg [rbx]",
-                            "mov al, [rbx]"
-                        ))
+                            "mov al, [rbx]"; pt = PT))
                     },
                     Exits::UNKNOWN,
                 )),
@@ -42,7 +42,7 @@ pub const GROUP: Group = Group {
                 "INVLPG",
                 Native::Code(Instruction::timed(
                     Timed {
-                        before: fragment!("mov rbx, 0x20001000"),
+                        before: fragment!("mov rbx, {page}"; page = PAGE),
                         ..Timed::new(fragment!("invlpg [rbx]"))
                     },
                     Exits::UNKNOWN,
@@ -57,7 +57,7 @@ pub const GROUP: Group = Group {
                 "INVPCID of all contexts",
                 Native::Code(Instruction::with(
                     fragment!("mov eax, 2"),
-                    fragment!("invpcid rax, [r14 + 0x20]"),
+                    fragment!("invpcid rax, [r14 + {zeros}]"; zeros = DATA_ZEROS),
                     Exits::UNKNOWN,
                 )),
                 "part of as_switch and as_destroy",
@@ -78,28 +78,26 @@ pub const GROUP: Group = Group {
                     handler: Some((
                         0x40,
                         fragment!(
-                            "invlpg [0x20001000]",
-                            "mov qword ptr [r14 + 0x200], 1",
+                            "invlpg [{page}]",
+                            "mov qword ptr [r14 + {flag}], 1",
                             "mov ecx, 0x80b",
                             "xor eax, eax",
                             "xor edx, edx",
                             "wrmsr",
-                            "iretq"
-                        ),
+                            "iretq"; flag = DATA_FLAG, page = PAGE),
                     )),
                     other: Some(Other::Runs(fragment!("2:", "jmp 2b"))),
                     most: 2000,
                     ..Instruction::timed(
                         Timed {
-                            before: fragment!("mov qword ptr [r14 + 0x200], 0"),
+                            before: fragment!("mov qword ptr [r14 + {flag}], 0"; flag = DATA_FLAG),
                             setup: ICR,
                             body: fragment!(
                                 "wrmsr",
-                                "invlpg [0x20001000]",
+                                "invlpg [{page}]",
                                 "2:",
-                                "cmp qword ptr [r14 + 0x200], 0",
-                                "je 2b"
-                            ),
+                                "cmp qword ptr [r14 + {flag}], 0",
+                                "je 2b"; flag = DATA_FLAG, page = PAGE),
                             ..Timed::new(fragment!("nop"))
                         },
                         Exits::UNKNOWN,
@@ -117,15 +115,14 @@ pub const GROUP: Group = Group {
                 Native::Code(Instruction {
                     handler: Some((
                         14,
-                        fragment!("add rsp, 8", "or qword ptr [0x4010], 1", "iretq"),
+                        fragment!("add rsp, 8", "or qword ptr [{pt} + 16], 1", "iretq"; pt = PT),
                     )),
                     ..Instruction::timed(
                         Timed {
                             before: fragment!(
-                                "mov rbx, 0x20002000",
-                                "and qword ptr [0x4010], -2",
-                                "invlpg [rbx]"
-                            ),
+                                "mov rbx, {other}",
+                                "and qword ptr [{pt} + 16], -2",
+                                "invlpg [rbx]"; other = OTHER_PAGE, pt = PT),
                             ..Timed::new(fragment!("mov al, [rbx]"))
                         },
                         Exits::UNKNOWN,

@@ -28,20 +28,20 @@ pub struct Row {
     /// The call or the shared page that replaces it, or why nothing needs to.
     pub replaced_by: &'static str,
     /// What it is at CPL 0.
-    pub native: Native,
+    pub(super) native: Native,
     /// What it is at CPL 3, where it traps.
-    pub trap: Trap,
+    pub(super) trap: Trap,
     /// The hypercall in its place.
-    pub hypercall: Option<Operation>,
+    pub(super) hypercall: Option<Operation>,
     /// The form without an exit.
-    pub exitless: Option<Operation>,
+    pub(super) exitless: Option<Operation>,
     /// The call that does many of them, in one exit.
-    pub batch: Option<&'static str>,
+    pub(super) batch: Option<&'static str>,
 }
 
 /// The bare operation.
 #[derive(Debug)]
-pub enum Native {
+pub(super) enum Native {
     /// Instructions in a loop.
     Code(Instruction),
     /// Something that happens to a whole VM, with the samples that are enough.
@@ -54,7 +54,7 @@ pub enum Native {
 
 /// Trap and emulate.
 #[derive(Debug)]
-pub enum Trap {
+pub(super) enum Trap {
     /// The same instructions as at CPL 0, with so many exits to KVM on VMX and on SVM.
     Same(Exits),
     /// The same instructions, of which some do not trap; what shows that the answer is wrong.
@@ -65,7 +65,7 @@ pub enum Trap {
 
 /// Instructions in a loop.
 #[derive(Debug)]
-pub struct Instruction {
+pub(super) struct Instruction {
     /// The code.
     pub timed: Timed,
     /// What it needs.
@@ -84,7 +84,7 @@ pub struct Instruction {
 
 /// What a second vCPU does.
 #[derive(Clone, Copy, Debug)]
-pub enum Other {
+pub(super) enum Other {
     /// It executes this at CPL 0, for ever.
     Runs(Fragment),
     /// It waits for INIT and SIPI, which lead to this code in real mode.
@@ -94,7 +94,7 @@ pub enum Other {
 /// How often one operation should leave the guest for KVM, where KVM runs on hardware. `None`:
 /// as often as the host's model and settings have it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Exits {
+pub(super) struct Exits {
     /// With VMX.
     pub vmx: Option<f64>,
     /// With SVM.
@@ -103,7 +103,7 @@ pub struct Exits {
 
 /// An instruction that does not trap and answers wrongly.
 #[derive(Clone, Copy, Debug)]
-pub struct Silent {
+pub(super) struct Silent {
     /// Executes it once, and leaves eight bytes of its answer at `DATA_ANSWER`.
     pub probe: Fragment,
     /// Whether that answer, or what the virtual CPU has become, is wrong.
@@ -112,7 +112,7 @@ pub struct Silent {
 
 /// An operation of the bundled guest's verb `bench`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operation {
+pub(super) struct Operation {
     /// Its name there.
     pub name: &'static str,
     /// Elements or bytes, where it has some.
@@ -124,7 +124,7 @@ pub struct Operation {
 }
 
 /// As many samples as are asked for.
-pub const PLENTY: u64 = u64::MAX;
+pub(super) const PLENTY: u64 = u64::MAX;
 
 impl Exits {
     /// The same number with both.
@@ -259,7 +259,7 @@ pub const ALL: &[Group] = &[
 ];
 
 /// Batch sizes of a curve.
-pub const BATCH_SIZES: [u32; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+pub(super) const BATCH_SIZES: [u32; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// Every row with its group, in order.
 pub fn all() -> impl Iterator<Item = (&'static Group, &'static Row)> {

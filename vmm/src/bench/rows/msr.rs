@@ -2,6 +2,7 @@
 
 use super::{Exits, Group, Instruction, Native, Operation, Row};
 use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::layout::DATA_XSAVE;
 use crate::bench::raw::vm::Config;
 
 const USER: Config = Config {
@@ -121,7 +122,7 @@ pub const GROUP: Group = Group {
                 },
                 ..Instruction::with(
                     fragment!("xor eax, eax", "xor edx, edx"),
-                    fragment!("xsaves [r14 + 0x400]"),
+                    fragment!("xsaves [r14 + {xsave}]"; xsave = DATA_XSAVE),
                     Exits::both(0.0),
                 )
             }),

@@ -2,6 +2,7 @@
 
 use super::{Exits, Group, Instruction, Native, Operation, Row, Silent, Trap};
 use crate::bench::raw::code::{Timed, fragment};
+use crate::bench::raw::layout::DATA_ANSWER;
 
 const MASK: &str = "upcall mask in the vCPU page";
 const IF: u64 = 1 << 9;
@@ -21,7 +22,7 @@ pub const GROUP: Group = Group {
         Row {
             exitless: Some(Operation::new("upcall_mask_unmask")),
             trap: Trap::Silent(Silent {
-                probe: fragment!("pushfq", "pop rax", "mov [r14 + 0x40], rax"),
+                probe: fragment!("pushfq", "pop rax", "mov [r14 + {answer}], rax"; answer = DATA_ANSWER),
                 wrong: |cpu, answer| (answer & IF != 0) != cpu.interrupts,
             }),
             ..Row::new(
@@ -42,8 +43,7 @@ pub const GROUP: Group = Group {
                     "pushfq",
                     "or qword ptr [rsp], 0x200",
                     "popfq",
-                    "mov qword ptr [r14 + 0x40], 0"
-                ),
+                    "mov qword ptr [r14 + {answer}], 0"; answer = DATA_ANSWER),
                 wrong: |cpu, _| !cpu.interrupts,
             }),
             ..Row::new(

@@ -2,13 +2,13 @@
 
 use super::{Exits, Group, Instruction, Native, Operation, Row, Trap};
 use crate::bench::raw::code::{Fragment, Timed, fragment};
+use crate::bench::raw::layout::UNMAPPED;
 use crate::bench::raw::vm::Config;
 
 /// Returns behind an instruction of two bytes.
 const SKIP_TWO: Fragment = fragment!("add qword ptr [rsp], 2", "iretq");
 /// The same for an exception with an error code.
-const SKIP_TWO_AND_ERROR: Fragment =
-    fragment!("add rsp, 8", "add qword ptr [rsp], 2", "iretq");
+const SKIP_TWO_AND_ERROR: Fragment = fragment!("add rsp, 8", "add qword ptr [rsp], 2", "iretq");
 const RETURN: Fragment = fragment!("iretq");
 
 const HANDLER: &str = "handlers of trap_set_table, entered without an exit";
@@ -74,7 +74,7 @@ pub const GROUP: Group = Group {
                 provoke(
                     Timed {
                         // Behind what the page tables map.
-                        setup: fragment!("mov ebx, 0x40000000"),
+                        setup: fragment!("mov ebx, {unmapped}"; unmapped = UNMAPPED),
                         ..Timed::new(fragment!("mov al, [rbx]"))
                     },
                     14,

@@ -4,13 +4,13 @@ use super::Effort;
 use crate::bench::chunk::{Chunk, Outcome};
 use crate::bench::guest::GuestRun;
 use crate::bench::host::{Hardware, Host};
+use crate::bench::lifecycle;
 use crate::bench::raw::code::Clock;
 use crate::bench::raw::{floor, measure};
 use crate::bench::result::{Measurement, Way};
 use crate::bench::rows::{Exits, Native, Operation, Row, Trap};
 use crate::bench::samples::Samples;
 use crate::bench::watch::Watch;
-use crate::bench::lifecycle;
 use crate::carrier::{Carrier, Mode, Privilege};
 use std::time::Duration;
 
@@ -217,7 +217,9 @@ impl Job {
             (_, Way::Hypercall { .. }) => self.row.hypercall.map_or(u64::MAX, |call| call.most),
             _ => u64::MAX,
         };
-        let enough = effort.enough.min(usize::try_from(most).unwrap_or(usize::MAX));
+        let enough = effort
+            .enough
+            .min(usize::try_from(most).unwrap_or(usize::MAX));
         self.samples.count() >= enough && self.samples.uncertainty() <= effort.certain
     }
 
@@ -248,9 +250,9 @@ impl Job {
                 .push(format!("{exits:.2} exits to the VMM, expected none"));
         }
         if self.is_native_at_cpl0() && host.clock == Clock::Plain {
-            measurement.marks.push(
-                "this KVM interprets CPL 0, and the time is read without fences".into(),
-            );
+            measurement
+                .marks
+                .push("this KVM interprets CPL 0, and the time is read without fences".into());
         }
         measurement
     }

@@ -184,9 +184,7 @@ impl<'a> Session<'a> {
             State::Open | State::Done if job.samples.count() == 0 => Outcome::Absent {
                 reason: "the run was interrupted before".into(),
             },
-            State::Open | State::Done => {
-                Outcome::Measured(Box::new(job.measurement(self.host)))
-            }
+            State::Open | State::Done => Outcome::Measured(Box::new(job.measurement(self.host))),
         };
         Cell {
             way: job.way,
@@ -251,7 +249,10 @@ mod tests {
     #[test]
     fn a_fixed_number_of_samples_is_spread_over_the_boots() {
         let effort = Effort::QUICK.fixed(Some(1000), Some(3));
-        assert_eq!((effort.samples, effort.first, effort.boots), (334, 334, (3, 3)));
+        assert_eq!(
+            (effort.samples, effort.first, effort.boots),
+            (334, 334, (3, 3))
+        );
         let effort = Effort::THOROUGH.fixed(None, Some(1));
         assert_eq!((effort.samples, effort.boots), (2500, (1, 1)));
     }

@@ -19,7 +19,10 @@ impl Empties {
     pub fn add(&mut self, place: String, chunk: &Chunk, unit_per_tick: f64) {
         // Many operations in one sample have a loop around them, which is not nothing.
         if chunk.per == 1 {
-            let costs = chunk.empty.iter().map(|&ticks| ticks as f64 * unit_per_tick);
+            let costs = chunk
+                .empty
+                .iter()
+                .map(|&ticks| ticks as f64 * unit_per_tick);
             self.0.entry(place).or_default().extend(costs);
         }
     }
@@ -99,7 +102,9 @@ mod tests {
         assert!(stability.noisy && stability.empty[0].marked);
         assert_eq!(
             stability.reasons,
-            ["measuring nothing at CPL 0 has a 99th percentile 9.0 times its median; at most 2 is steady"]
+            [
+                "measuring nothing at CPL 0 has a 99th percentile 9.0 times its median; at most 2 is steady"
+            ]
         );
     }
 }

@@ -53,6 +53,9 @@ pub struct BenchArgs {
     /// Seed of the order in which rows are measured; by default another one each time
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Do not show where the run is
+    #[arg(short, long)]
+    quiet: bool,
     /// Say that the TSC counts instructions here, as under QEMU's -icount
     #[arg(long)]
     instructions: bool,
@@ -135,7 +138,7 @@ pub fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let mut provenance = provenance::gather(&host);
     let begun = Instant::now();
     let mut session = Session::new(&host, &image, &watch, &request);
-    let mut bar = Bar::new();
+    let mut bar = Bar::new(args.quiet);
     let complete = session.run(&mut |progress| bar.show(&progress));
     bar.clear();
     provenance.load.1 = provenance::load();

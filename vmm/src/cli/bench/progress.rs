@@ -11,13 +11,14 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Shows where a run is, on stderr.
 pub struct Bar {
     bar: Option<ProgressBar>,
+    quiet: bool,
     said: Instant,
 }
 
 impl Bar {
-    /// One at the beginning.
-    pub fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+    /// One at the beginning; `quiet` shows nothing.
+    pub fn new(quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
             let style = ProgressStyle::with_template("{bar:30} {pos}/{len} VMs, {eta} left  {msg}");
             if let Ok(style) = style {
@@ -27,6 +28,7 @@ impl Bar {
         });
         Self {
             bar,
+            quiet,
             said: Instant::now(),
         }
     }
@@ -38,7 +40,7 @@ impl Bar {
             bar.set_length(*total as u64);
             bar.set_position(*done as u64);
             bar.set_message(what.clone());
-        } else if self.said.elapsed() > INTERVAL {
+        } else if !self.quiet && self.said.elapsed() > INTERVAL {
             self.said = Instant::now();
             // A stderr that is gone is no reason to fail.
             let line = format!("paravane: {done} of {total} VMs have measured; now {what}\n");
