@@ -73,7 +73,8 @@ pub const GROUP: Group = Group {
                 Native::Code(Instruction::with(
                     fragment!("lea rsi, [r14 + {bytes}]", "mov ecx, 64", "mov edx, {port}"; bytes = DATA_BYTES, port = USER_PORT),
                     fragment!("rep outsb"),
-                    Exits::both(1.0),
+                    // KVM takes many bytes of REP INSB at once, and each of OUTSB alone.
+                    Exits::both(65.0),
                 )),
                 "io_console_write of 64 bytes",
             )

@@ -51,6 +51,11 @@ pub const GROUP: Group = Group {
             )
         },
         Row {
+            // It is #UD where the CPU lacks it.
+            trap: Trap::Same(Exits {
+                vmx: Some(1.0),
+                svm: None,
+            }),
             hypercall: Some(Operation::new("as_switch")),
             ..Row::new(
                 "invpcid",

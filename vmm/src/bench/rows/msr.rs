@@ -1,6 +1,6 @@
 //! Model-specific registers.
 
-use super::{Exits, Group, Instruction, Native, Operation, Row};
+use super::{Exits, Group, Instruction, Native, Operation, Row, Trap};
 use crate::bench::raw::code::{Timed, fragment};
 use crate::bench::raw::layout::DATA_XSAVE;
 use crate::bench::raw::vm::Config;
@@ -96,37 +96,49 @@ pub const GROUP: Group = Group {
             )),
             "nothing: in the kernel GS is the vCPU page",
         ),
-        Row::new(
-            "xsetbv",
-            "XSETBV",
-            Native::Code(Instruction {
-                config: Config {
-                    cr4: 1 << 18,
-                    ..Config::new(0)
-                },
-                ..Instruction::with(
-                    fragment!("xor ecx, ecx", "mov eax, 3", "xor edx, edx"),
-                    fragment!("xsetbv"),
-                    Exits::both(1.0),
-                )
-            }),
-            "nothing: XCR0 is set before the entry",
-        ),
-        Row::new(
-            "xsaves",
-            "XSAVES",
-            Native::Code(Instruction {
-                config: Config {
-                    cr4: 1 << 18,
-                    ..Config::new(0)
-                },
-                ..Instruction::with(
-                    fragment!("xor eax, eax", "xor edx, edx"),
-                    fragment!("xsaves [r14 + {xsave}]"; xsave = DATA_XSAVE),
-                    Exits::both(0.0),
-                )
-            }),
-            "nothing: XSAVE is native at any CPL",
-        ),
+        Row {
+            // VMX exits at any CPL, and KVM injects the fault.
+            trap: Trap::Same(Exits::of(2.0, 1.0)),
+            ..Row::new(
+                "xsetbv",
+                "XSETBV",
+                Native::Code(Instruction {
+                    config: Config {
+                        cr4: 1 << 18,
+                        ..Config::new(0)
+                    },
+                    ..Instruction::with(
+                        fragment!("xor ecx, ecx", "mov eax, 3", "xor edx, edx"),
+                        fragment!("xsetbv"),
+                        // QEMU's SVM does not intercept it, AMD's does.
+                        Exits {
+                            vmx: Some(1.0),
+                            svm: None,
+                        },
+                    )
+                }),
+                "nothing: XCR0 is set before the entry",
+            )
+        },
+        Row {
+            // Without CR4.OSXSAVE, which a VMM leaves clear, it is #UD, and KVM intercepts that.
+            trap: Trap::Same(Exits::both(2.0)),
+            ..Row::new(
+                "xsaves",
+                "XSAVES",
+                Native::Code(Instruction {
+                    config: Config {
+                        cr4: 1 << 18,
+                        ..Config::new(0)
+                    },
+                    ..Instruction::with(
+                        fragment!("xor eax, eax", "xor edx, edx"),
+                        fragment!("xsaves [r14 + {xsave}]"; xsave = DATA_XSAVE),
+                        Exits::both(0.0),
+                    )
+                }),
+                "nothing: XSAVE is native at any CPL",
+            )
+        },
     ],
 };

@@ -11,6 +11,8 @@ pub const GROUP: Group = Group {
     title: "the processor",
     rows: &[
         Row {
+            // Two instructions.
+            trap: Trap::Same(Exits::both(2.0)),
             exitless: Some(Operation::new("upcall_mask_unmask")),
             ..Row::new(
                 "cli-sti",
@@ -70,6 +72,8 @@ pub const GROUP: Group = Group {
             )
         },
         Row {
+            // Two instructions, each #UD at CPL 3, which KVM intercepts.
+            trap: Trap::Same(Exits::both(4.0)),
             hypercall: Some(Operation::new("sched_poll")),
             ..Row::new(
                 "mwait",
@@ -102,6 +106,7 @@ pub const GROUP: Group = Group {
             )
         },
         Row {
+            trap: Trap::Same(Exits::both(0.0)),
             hypercall: Some(Operation::new("core_entropy")),
             ..Row::new(
                 "rdrand",
@@ -111,6 +116,7 @@ pub const GROUP: Group = Group {
             )
         },
         Row {
+            trap: Trap::Same(Exits::both(0.0)),
             hypercall: Some(Operation::new("core_entropy")),
             ..Row::new(
                 "rdseed",
