@@ -1,10 +1,11 @@
 //! Running the `paravane` program as a user does.
 
 use crate::workspace;
+use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 /// The exit codes that are the VMM's own, as `paravane --help` lists them.
 pub mod exit_code {
@@ -16,6 +17,8 @@ pub mod exit_code {
     pub const GUEST_CRASH: i32 = 123;
     /// The guest ran longer than it may.
     pub const TIMED_OUT: i32 = 124;
+    /// SIGINT ended it.
+    pub const INTERRUPTED: i32 = 130;
     /// SIGTERM ended it.
     pub const TERMINATED: i32 = 143;
 }
@@ -161,6 +164,8 @@ pub struct Running {
     /// Its standard input, which ends when this is taken and dropped.
     pub stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    /// Its standard error, where the command has a pipe for it.
+    pub stderr: Option<ChildStderr>,
 }
 
 impl Running {
@@ -178,6 +183,7 @@ impl Running {
         Self {
             stdin: child.stdin.take(),
             stdout: BufReader::new(child.stdout.take().expect("stdout is a pipe")),
+            stderr: child.stderr.take(),
             child,
         }
     }
@@ -185,6 +191,15 @@ impl Running {
     /// The number of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends it SIGINT, as Ctrl-C does.
+    ///
+    /// # Panics
+    ///
+    /// When the host refuses.
+    pub fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).expect("it can be told");
     }
 
     /// The next line that it prints, with its end.

@@ -53,8 +53,16 @@ pub fn count(progress: &mut dyn FnMut(&str)) -> Result<Results, String> {
     let lane = Lane::SvmIcount.available()?;
     let mut job = Job::new(program::path(), TIMEOUT);
     job.args = arguments();
+    // The result is long, and nobody's progress.
+    let mut result = false;
+    let mut before_result = |line: &str| {
+        result |= line.starts_with('{');
+        if !result {
+            progress(line);
+        }
+    };
     let outcome = lane
-        .run(&job, progress)
+        .run(&job, &mut before_result)
         .map_err(|error| error.to_string())?;
     let begin = outcome.output.find('{').unwrap_or(0);
     let end = outcome.output.rfind('}').map_or(0, |at| at + 1);

@@ -2,6 +2,7 @@
 
 mod bad_guest;
 mod balloon;
+mod bench;
 mod bench_guest;
 mod boot;
 mod c_guest;
@@ -62,6 +63,7 @@ fn in_every_mode() -> Vec<InMode> {
 fn once() -> Vec<Once> {
     [
         boot::ONCE,
+        bench::ONCE,
         bench_guest::ONCE,
         console::ONCE,
         guests::ONCE,

@@ -5,14 +5,16 @@ use paravane::bench::session::Progress;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// How often a log gets a line.
+/// When a log gets its first line; a run that is over by then needs none.
+const FIRST: Duration = Duration::from_secs(1);
+/// How often it gets one from then on.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Shows where a run is, on stderr.
 pub struct Bar {
     bar: Option<ProgressBar>,
     quiet: bool,
-    said: Instant,
+    next: Instant,
 }
 
 impl Bar {
@@ -29,7 +31,7 @@ impl Bar {
         Self {
             bar,
             quiet,
-            said: Instant::now(),
+            next: Instant::now() + FIRST,
         }
     }
 
@@ -40,8 +42,8 @@ impl Bar {
             bar.set_length(*total as u64);
             bar.set_position(*done as u64);
             bar.set_message(what.clone());
-        } else if !self.quiet && self.said.elapsed() > INTERVAL {
-            self.said = Instant::now();
+        } else if !self.quiet && Instant::now() >= self.next {
+            self.next = Instant::now() + INTERVAL;
             // A stderr that is gone is no reason to fail.
             let line = format!("paravane: {done} of {total} VMs have measured; now {what}\n");
             let _ = std::io::stderr().write_all(line.as_bytes());
