@@ -247,7 +247,7 @@ impl Vcpu {
         self.root = self.boot_root;
         let mut sregs = self.system()?;
         registers::set_system(&mut sregs, self.monitor.vcpu(), self.root, &self.monitor);
-        self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
+        self.sync.set_system(&sregs);
         registers::set_floating_point(&self.fd)?;
         self.set_debug_registers(&DebugRegisters::default())?;
         self.monitor.reset(services.mode)?;
@@ -367,18 +367,18 @@ impl Vcpu {
             Action::Crash => self.crash(None).map(|ending| Some(Left::End(ending))),
             Action::Interrupted => Ok(Some(Left::End(Ending::Stopped))),
             Action::StopVcpu => Ok(Some(Left::Stopped)),
+            // It does not touch what completing the exit does.
             Action::SetTls(base) => {
-                self.complete()?;
                 let mut sregs = self.system()?;
                 sregs.fs.base = base;
-                self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
+                self.sync.set_system(&sregs);
                 Ok(None)
             }
             Action::SetRoots { kernel, task } => {
                 self.complete()?;
                 let mut sregs = self.system()?;
                 sregs.cr3 = kernel;
-                self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
+                self.sync.set_system(&sregs);
                 self.root = kernel;
                 let own = if task == 0 { 0 } else { kernel };
                 self.monitor.set_roots(own, task)?;
@@ -443,8 +443,20 @@ impl Vcpu {
             .map_err(ioctl("KVM_SET_DEBUGREGS"))
     }
 
+    /// The system registers.
     fn system(&self) -> Result<kvm_sregs, VcpuError> {
-        self.fd.get_sregs().map_err(ioctl("KVM_GET_SREGS"))
+        match self.sync.system_to_be() {
+            Some(registers) => Ok(registers),
+            None => self.fd.get_sregs().map_err(ioctl("KVM_GET_SREGS")),
+        }
+    }
+
+    /// The general registers, and RIP and RFLAGS.
+    fn general(&self) -> Result<kvm_regs, VcpuError> {
+        match self.sync.general_to_be() {
+            Some(registers) => Ok(registers),
+            None => self.fd.get_regs().map_err(ioctl("KVM_GET_REGS")),
+        }
     }
 
     /// Enters guest code with all registers as given, by way of the monitor's IRETQ.
@@ -457,7 +469,7 @@ impl Vcpu {
     ) -> Result<(), VcpuError> {
         let mut sregs = self.system()?;
         registers::set_monitor_code(&mut sregs);
-        self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
+        self.sync.set_system(&sregs);
         self.enter_by_resume(registers, rip, rsp, rflags)
     }
 
@@ -475,8 +487,9 @@ impl Vcpu {
         registers.rip = self.monitor.entry(Entry::Resume);
         registers.rsp = frame;
         registers.rflags = 2;
-        self.sync.discard();
-        self.fd.set_regs(&registers).map_err(ioctl("KVM_SET_REGS"))
+        self.sync.forget();
+        self.sync.set(&registers);
+        Ok(())
     }
 
     #[cold]
@@ -491,7 +504,7 @@ impl Vcpu {
         if exit.is_none() || reported_by_monitor {
             self.complete()?;
         }
-        let mut registers = self.fd.get_regs().map_err(ioctl("KVM_GET_REGS"))?;
+        let mut registers = self.general()?;
         let system = self.system()?;
         let mut trap = None;
         if reported_by_monitor {

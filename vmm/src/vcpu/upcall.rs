@@ -70,7 +70,8 @@ impl Vcpu {
         }
         let mut registers = self.general()?;
         registers.rip = self.monitor.entry(Entry::TaskGo);
-        self.set_general(&registers)
+        self.sync.set(&registers);
+        Ok(())
     }
 
     /// Delivers an upcall that is due.
@@ -136,7 +137,7 @@ impl Vcpu {
             if from_task {
                 self.leave_task(&mut sregs)?;
             }
-            self.fd.set_sregs(&sregs).map_err(ioctl("KVM_SET_SREGS"))?;
+            self.sync.set_system(&sregs);
         }
         registers.rip = handler;
         registers.rflags = fresh_rflags(self.mode.privilege);
@@ -237,15 +238,6 @@ impl Vcpu {
         }
         sregs.gs.base = crate::layout::vcpu_page(self.monitor.vcpu());
         Ok(self.monitor.leave_task()?)
-    }
-
-    fn general(&self) -> Result<kvm_regs, VcpuError> {
-        self.fd.get_regs().map_err(ioctl("KVM_GET_REGS"))
-    }
-
-    fn set_general(&mut self, registers: &kvm_regs) -> Result<(), VcpuError> {
-        self.sync.discard();
-        self.fd.set_regs(registers).map_err(ioctl("KVM_SET_REGS"))
     }
 }
 
