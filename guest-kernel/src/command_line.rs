@@ -3,7 +3,7 @@
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
 use crate::{
-    balloon, bench, crash, demo, hostile, idle, measure, neighbour, selftest, service, shell,
+    balloon, bench, crash, demo, hostile, idle, neighbour, selftest, service, shell,
 };
 use alloc::string::String;
 use core::fmt;
@@ -139,12 +139,6 @@ pub const VERBS: &[Verb] = &[
         argument: "[=crash]",
         help: "share memory with a second guest that does the same; with =crash guest 0 crashes",
         run: neighbour::run,
-    },
-    Verb {
-        name: "measure",
-        argument: "[=NAME,...]",
-        help: "measure, all or some things, and print each sample (tests/src/figures makes tables)",
-        run: measure::run,
     },
     Verb {
         name: "bench",

@@ -16,7 +16,6 @@ mod deliberate;
 mod demo;
 mod hostile;
 mod idle;
-mod measure;
 mod neighbour;
 mod provoke;
 mod report;

@@ -3,7 +3,7 @@
 //! counts instructions anew and writes docs/figures/svm-icount.json.
 
 use paravane_tests::figures::instructions::Baseline;
-use paravane_tests::figures::{instructions, memory, size, start, tables};
+use paravane_tests::figures::{bench, instructions, memory, size, start};
 use std::process::ExitCode;
 
 /// How often a time or a size in memory is measured.
@@ -28,7 +28,8 @@ fn main() -> ExitCode {
 }
 
 fn print_tables() -> Result<(), String> {
-    tables::print(&mut |table| println!("{table}"))
+    println!("{}", bench::tables()?);
+    Ok(())
 }
 
 fn write_baseline() -> Result<(), String> {

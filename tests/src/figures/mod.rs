@@ -4,14 +4,12 @@
 //! is a test; the one that noise cannot touch, the instructions of a hypercall, is also checked
 //! by `tests/lanes.rs`.
 
+pub mod bench;
 pub mod floor;
-pub mod guest;
 pub mod instructions;
 pub mod memory;
 pub mod size;
 pub mod start;
-pub mod table;
-pub mod tables;
 
 use std::fmt;
 

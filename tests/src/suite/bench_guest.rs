@@ -10,6 +10,10 @@ pub(super) const IN_EVERY_MODE: &[InMode] = &[
         every_operation_is_measured_by_the_guest,
     ),
     ("exits_are_counted_exactly", exits_are_counted_exactly),
+    (
+        "many_pages_are_mapped_in_few_exits",
+        many_pages_are_mapped_in_few_exits,
+    ),
 ];
 
 pub(super) const ONCE: &[Once] = &[
@@ -189,6 +193,28 @@ fn exits_are_counted_exactly(mode: Mode) {
         assert_eq!(measured.per, 64);
         assert_eq!(measured.exits, measured.count / 64, "{measured:?}");
     }
+}
+
+/// The exits of each page that an operation maps.
+fn exits_of_a_page(operation: &str, size: u64, mode: Mode) -> f64 {
+    let argument = format!("{operation},{SAMPLES},{size}");
+    match bench(&argument, &mode.options()).pop() {
+        Some(Section::Measured(measured)) => {
+            check(&measured);
+            assert_eq!(measured.per, size, "{measured:?}");
+            measured.exits as f64 / measured.count as f64
+        }
+        section => panic!("{operation}: {section:?}"),
+    }
+}
+
+fn many_pages_are_mapped_in_few_exits(mode: Mode) {
+    assert_eq!(exits_of_a_page("as_map", 1, mode), 1.0);
+    assert_eq!(exits_of_a_page("demand_page", 1, mode), 1.0);
+    assert_eq!(exits_of_a_page("as_map_range", 512, mode), 1.0 / 512.0);
+    // How often a repeated call comes back depends on how fast it is, but it does work meanwhile.
+    let exits = 512.0 * exits_of_a_page("as_map", 512, mode);
+    assert!((1.0..=256.0).contains(&exits), "{exits}");
 }
 
 fn what_takes_two_vcpus_is_absent_on_one() {

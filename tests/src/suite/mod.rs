@@ -13,7 +13,6 @@ mod examples;
 mod guests;
 mod idle;
 mod limits;
-mod measure;
 mod report;
 
 use crate::modes::{self, Mode};
@@ -71,7 +70,6 @@ fn once() -> Vec<Once> {
         events::ONCE,
         examples::ONCE,
         limits::ONCE,
-        measure::ONCE,
         report::ONCE,
     ]
     .concat()
