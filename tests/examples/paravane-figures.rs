@@ -14,8 +14,9 @@ fn main() -> ExitCode {
         None => measure().and_then(|()| print_tables()),
         Some("tables") => print_tables(),
         Some("baseline") => write_baseline(),
+        Some("icount") => icount(std::env::args().skip(2)),
         Some(other) => Err(format!(
-            "unknown argument {other:?}; there are `tables` and `baseline`"
+            "unknown argument {other:?}; there are `tables`, `baseline` and `icount`"
         )),
     };
     match result {
@@ -29,6 +30,15 @@ fn main() -> ExitCode {
 
 fn print_tables() -> Result<(), String> {
     println!("{}", bench::tables()?);
+    Ok(())
+}
+
+/// Runs the bench where the TSC counts instructions.
+fn icount(arguments: impl Iterator<Item = String>) -> Result<(), String> {
+    let fixed = ["bench", "--instructions", "--quiet"].map(str::to_owned);
+    let all = fixed.into_iter().chain(arguments).collect();
+    let output = instructions::run(all, &mut |line| eprintln!("  {line}"))?;
+    print!("{output}");
     Ok(())
 }
 

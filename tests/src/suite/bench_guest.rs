@@ -87,6 +87,7 @@ fn section<'a>(lines: &mut std::iter::Peekable<impl Iterator<Item = Vec<&'a str>
         return Section::Absent(absent[1..].join(" "));
     }
     let mut next = || lines.next().expect("a line");
+    assert_eq!(next()[..2], ["warmed", "up"]);
     assert_eq!(next(), ["begin", "empty"]);
     let [end, empty, empty_count] = next()[..] else {
         panic!("no end of the empty measurement");
