@@ -55,6 +55,8 @@ pub fn run(arguments: Vec<String>, progress: &mut dyn FnMut(&str)) -> Result<Str
     let mut job = Job::new(program::path(), TIMEOUT);
     job.args = arguments;
     let peers = workspace::root().join("docs/figures/peers.json");
+    // The serial line has no width.
+    job.env = vec![("COLUMNS".into(), "200".into())];
     job.files = vec![(peers, "/peers.json".into())];
     // The result is long, and nobody's progress.
     let mut result = false;

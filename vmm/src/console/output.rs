@@ -30,7 +30,10 @@ pub enum Output {
 }
 
 /// Looks at what a guest writes, on the vCPU's thread.
-pub struct Observer(Box<dyn Fn(&[u8]) + Send + Sync>);
+pub struct Observer(Box<Observe>);
+
+/// Called with each piece of output.
+type Observe = dyn Fn(&[u8]) + Send + Sync;
 
 impl Observer {
     /// One that calls this.

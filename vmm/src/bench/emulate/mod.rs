@@ -170,7 +170,7 @@ impl Emulator {
                 for &byte in &bytes {
                     cpu.write_port(byte.into());
                 }
-                registers.rsi += bytes.len() as u64;
+                registers.rsi = registers.rsi.wrapping_add(bytes.len() as u64);
                 if instruction.has_rep_prefix() {
                     registers.rcx -= bytes.len() as u64;
                 }
@@ -226,12 +226,12 @@ impl Emulator {
             return Err(format!("it is {} here", vector_name(vector)));
         }
         // 64-bit mode aligns the stack, and the red zone is the code's own.
-        let top = (frame.rsp - 128) & !15;
+        let top = frame.rsp.wrapping_sub(128) & !15;
         let mut words = vec![frame.rip, frame.cs, frame.rflags, frame.rsp, frame.ss];
         if matches!(vector, GP | PF) {
             words.insert(0, frame.error_code);
         }
-        frame.rsp = top - 8 * words.len() as u64;
+        frame.rsp = top.wrapping_sub(8 * words.len() as u64);
         memory.put_words(frame.rsp, &words)?;
         frame.rip = HANDLER;
         // A handler is not stepped through.

@@ -109,5 +109,5 @@ pub fn pseudo_descriptor(
 ) -> Result<(u16, u64), String> {
     let address = address(instruction, registers)?;
     let limit = memory.word(address)? as u16;
-    Ok((limit, memory.word(address + 2)?))
+    Ok((limit, memory.word(address.wrapping_add(2))?))
 }

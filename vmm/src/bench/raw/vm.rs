@@ -90,7 +90,8 @@ pub struct RawVm {
 pub struct Memory(GuestMemoryMmap);
 
 impl Memory {
-    fn new() -> Result<Self, String> {
+    /// All zero.
+    pub fn new() -> Result<Self, String> {
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), MEMORY as usize)]);
         memory
             .map(Self)

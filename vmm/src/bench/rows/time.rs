@@ -10,7 +10,6 @@ pub const GROUP: Group = Group {
     rows: &[
         Row {
             trap: Trap::Same(Exits::both(0.0)),
-            hypercall: Some(Operation::new("time_wallclock")),
             exitless: Some(Operation::new("clock_read")),
             ..Row::new(
                 "rdtsc",
@@ -30,6 +29,20 @@ pub const GROUP: Group = Group {
                     Exits::both(0.0),
                 )),
                 CLOCK,
+            )
+        },
+        Row {
+            // Two instructions.
+            trap: Trap::Same(Exits::both(2.0)),
+            hypercall: Some(Operation::new("time_wallclock")),
+            ..Row::new(
+                "rtc",
+                "reading a register of the RTC",
+                Native::Code(Instruction::new(
+                    fragment!("xor eax, eax", "out 0x70, al", "in al, 0x71"),
+                    Exits::both(2.0),
+                )),
+                "time_wallclock",
             )
         },
     ],

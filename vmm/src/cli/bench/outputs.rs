@@ -131,8 +131,12 @@ impl Outputs {
     }
 }
 
-/// Columns of the terminal.
+/// Columns of the terminal, or what the environment says that they are.
 fn width() -> usize {
+    let told = std::env::var("COLUMNS").ok();
+    if let Some(columns) = told.and_then(|columns| columns.parse().ok()) {
+        return columns;
+    }
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return WIDE;
