@@ -202,7 +202,7 @@ fn find<'a>(results: &'a Results, row: &str, kind: Kind) -> Result<&'a Measureme
     match cells.find(|cell| is_it(cell.way)).map(|cell| &cell.outcome) {
         Some(Outcome::Measured(measurement)) => Ok(measurement),
         Some(Outcome::Absent { reason }) => Err(reason),
-        None => Err("not measured"),
+        None => Err("the bench has no such way"),
     }
 }
 
@@ -212,19 +212,12 @@ mod tests {
     use paravane::bench::rows;
 
     #[test]
-    fn the_bench_has_what_the_figures_are_of() {
-        for &(what, name, kind) in figures() {
-            let row = rows::all().find(|(_, row)| row.name == name);
-            let (_, row) = row.unwrap_or_else(|| panic!("{what}: no row {name}"));
-            let has_it = match kind {
-                Kind::Native => !matches!(row.native, rows::Native::Absent(_)),
-                Kind::Call => {
-                    row.hypercall.is_some() || matches!(row.native, rows::Native::Lifecycle(..))
-                }
-                Kind::Batch(size) => row.batch.is_some() && rows::BATCH_SIZES.contains(&size),
-                Kind::Exitless => row.exitless.is_some(),
-            };
-            assert!(has_it, "{what}: {row:?}");
+    fn the_bench_has_the_rows_that_the_figures_are_of() {
+        for &(what, name, _) in figures() {
+            assert!(
+                rows::all().any(|(_, row)| row.name == name),
+                "{what}: there is no row {name}"
+            );
         }
     }
 }
