@@ -5,7 +5,6 @@
 //! by `tests/lanes.rs`.
 
 pub mod bench;
-pub mod floor;
 pub mod instructions;
 pub mod memory;
 pub mod size;
