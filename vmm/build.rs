@@ -28,6 +28,9 @@ const SOURCES: &[&str] = &[
 ];
 
 fn main() -> ExitCode {
+    if let Some(commit) = commit() {
+        println!("cargo:rustc-env=PARAVANE_COMMIT={commit}");
+    }
     match build() {
         Ok(image) => {
             println!("cargo:rustc-env=PARAVANE_GUEST_KERNEL={image}");
@@ -38,6 +41,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The commit that is built, for whoever quotes a figure of it; `None` outside of a repository.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    // It grows with each commit, also in a work tree that is not the repository's first.
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
+    if Path::new(&log).exists() {
+        println!("cargo:rerun-if-changed={log}");
+    }
+    git(&["rev-parse", "--short=12", "HEAD"])
 }
 
 /// Builds the guest kernel and gives the path of its image.

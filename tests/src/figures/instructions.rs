@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The rows that repeat to the instruction. Those with two vCPUs or a timer do not, on one
 /// emulated processor.
 const ROWS: &str = "floor,noop,cpuid,vmcall,mov-from-cr2,mov-to-cr3,lidt,rdmsr-*,wrmsr-*,pte-write,\
-                    demand-page,cli-sti,sgdt,hlt,rdtsc,out-*,in-*,string-io,mmio-*,int-n,ud,gp,pf,\
+                    demand-page,cli-sti,sgdt,hlt,rdtsc,rtc,out-*,in-*,string-io,mmio-*,int-n,ud,gp,pf,\
                     user-syscall,external-interrupt,self-ipi,eoi";
 
 /// Samples of each row and way.

@@ -55,7 +55,7 @@ const NOTE: Fragment = fragment!(
 
 /// Forgets what was noted, and gives the other vCPU the time to do again what it does: 200,000
 /// ticks.
-const SETTLE: Fragment = fragment!(
+pub const SETTLE: Fragment = fragment!(
     "mov qword ptr [{noticed}], 0",
     "rdtsc",
     "shl rdx, 32",
@@ -89,6 +89,8 @@ const fn timer(wait: Fragment) -> Native {
         ..Instruction::timed(
             Timed {
                 before: TIMER,
+                // The initial count.
+                setup: fragment!("mov ecx, 0x838", "mov eax, 1000000", "xor edx, edx"),
                 ..Timed::new(wait)
             },
             Exits::UNKNOWN,
@@ -212,9 +214,6 @@ pub const GROUP: Group = Group {
                 "apic-timer",
                 "lateness of a timer of 1 ms (APIC against PV), the vCPU runs",
                 timer(fragment!(
-                    "mov ecx, 0x838",
-                    "mov eax, 1000000",
-                    "xor edx, edx",
                     "wrmsr",
                     "2:",
                     "cmp qword ptr [r14 + {flag}], 0",
@@ -229,9 +228,6 @@ pub const GROUP: Group = Group {
                 "apic-timer-halted",
                 "lateness of a timer of 1 ms (APIC against PV), the vCPU waits",
                 timer(fragment!(
-                    "mov ecx, 0x838",
-                    "mov eax, 1000000",
-                    "xor edx, edx",
                     "wrmsr",
                     "2:",
                     "cli",

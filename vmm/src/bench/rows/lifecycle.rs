@@ -1,10 +1,9 @@
 //! What happens to a whole VM or vCPU.
 
-use super::interrupts::IRQCHIP;
+use super::interrupts::{IRQCHIP, SETTLE};
 use super::{Exits, Group, Instruction, Native, Operation, Other, Row, Trap};
 use crate::bench::lifecycle::Lifecycle;
 use crate::bench::raw::code::{Timed, fragment};
-use crate::bench::raw::layout::NOTICED;
 use crate::bench::raw::vm::Config;
 
 const OUTSIDE: Trap = Trap::Absent("nothing of it happens in a guest");
@@ -36,18 +35,7 @@ pub const GROUP: Group = Group {
                     most: 1000,
                     ..Instruction::timed(
                         Timed {
-                            before: fragment!(
-                                "mov qword ptr [{noticed}], 0",
-                                "rdtsc",
-                                "shl rdx, 32",
-                                "or rax, rdx",
-                                "lea rbx, [rax + 200000]",
-                                "2:",
-                                "rdtsc",
-                                "shl rdx, 32",
-                                "or rax, rdx",
-                                "cmp rax, rbx",
-                                "jb 2b"; noticed = NOTICED),
+                            before: SETTLE,
                             setup: fragment!("mov ecx, 0x830", "mov edx, 1"),
                             noticed: true,
                             // INIT, and SIPI to the page of OTHER_CODE.

@@ -76,7 +76,11 @@ impl Outputs {
                 .as_deref()
                 .map(|path| load(path, unit))
                 .transpose()?,
-            peers: args.peers.as_deref().map(read_peers).transpose()?,
+            peers: args
+                .peers
+                .as_deref()
+                .map(|path| read_peers(path, unit))
+                .transpose()?,
         })
     }
 
@@ -169,11 +173,17 @@ fn incomparable(error: compare::CompareError) -> Failure {
     Failure::configuration(format!("--compare: {error}"))
 }
 
-fn read_peers(path: &Path) -> Result<Peers, Failure> {
+fn read_peers(path: &Path, unit: Unit) -> Result<Peers, Failure> {
     let origin = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::configuration(format!("--peers {origin}: {error}")))?;
     let valid: Vec<_> = rows::all().map(|(_, row)| row.name).collect();
-    peers::parse(&text, &origin, &valid)
-        .map_err(|error| Failure::configuration(format!("--peers: {error}")))
+    let peers = peers::parse(&text, &origin, &valid)
+        .map_err(|error| Failure::configuration(format!("--peers: {error}")))?;
+    if peers.in_unit(unit).next().is_none() {
+        notice(&format!(
+            "--peers {origin}: no figure in it is in this run's unit, so there is no column of it"
+        ));
+    }
+    Ok(peers)
 }
