@@ -115,7 +115,7 @@ pub fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
         false => Unit::Nanoseconds,
     };
     // All that can go wrong goes wrong before anything is measured.
-    let outputs = Outputs::prepare(args, unit)?;
+    let outputs = Outputs::prepare(args, unit, &rows)?;
     let interrupt = Interrupt::listen()?;
     let watch = Watch::new(interrupt.flag(), PATIENCE);
     let host = Host::examine(&args.kvm.device, &watch).map_err(|error| match error {

@@ -1,6 +1,7 @@
 //! What becomes of a result: a table, and files.
 
 use super::BenchArgs;
+use super::select::Selected;
 use crate::cli::exit_code::{Failure, notice};
 use crate::cli::output::{print_text, to_json};
 use crate::cli::output_file::OutputFile;
@@ -41,7 +42,7 @@ pub struct Outputs {
 
 impl Outputs {
     /// Checks that all can be written, and reads what the result is shown beside.
-    pub fn prepare(args: &BenchArgs, unit: Unit) -> Result<Self, Failure> {
+    pub fn prepare(args: &BenchArgs, unit: Unit, rows: &[Selected]) -> Result<Self, Failure> {
         let file = |what, path: &Option<Option<PathBuf>>| match path {
             Some(Some(path)) => OutputFile::prepare(what, path, ROOM).map(Some),
             _ => Ok(None),
@@ -74,7 +75,7 @@ impl Outputs {
             old: args
                 .compare
                 .as_deref()
-                .map(|path| load(path, unit))
+                .map(|path| load(path, unit, rows))
                 .transpose()?,
             peers: args
                 .peers
@@ -163,9 +164,12 @@ fn prepare_directory(path: &Path) -> Result<PathBuf, Failure> {
     Ok(path.to_owned())
 }
 
-fn load(path: &Path, unit: Unit) -> Result<Results, Failure> {
-    let old = compare::load(path).map_err(incomparable)?;
+/// Reads an earlier result, of which the rows count that are measured now.
+fn load(path: &Path, unit: Unit, rows: &[Selected]) -> Result<Results, Failure> {
+    let mut old = compare::load(path).map_err(incomparable)?;
     compare::check_unit(&old, unit).map_err(incomparable)?;
+    old.rows
+        .retain(|old| rows.iter().any(|(_, row)| row.name == old.name));
     Ok(old)
 }
 
