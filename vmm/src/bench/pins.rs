@@ -41,6 +41,12 @@ impl Pins {
         one
     }
 
+    /// Lets this thread run on all processors again when that is dropped, wherever it was pinned to
+    /// meanwhile.
+    pub fn keep(&self) -> Pinned<'_> {
+        Pinned(&self.allowed)
+    }
+
     /// Pins this thread, which is a vCPU's.
     pub fn pin(&self, vcpu: usize) -> Pinned<'_> {
         run_on(gettid(), &self.allowed, &self.of_vcpu(vcpu));

@@ -24,15 +24,6 @@ const INJECTED: Config = Config {
 /// The x2APIC's ICR: a fixed interrupt with vector 0x40 to the APIC with ID 1.
 pub const ICR: Fragment = fragment!("mov ecx, 0x830", "mov eax, 0x40", "mov edx, 1");
 
-/// EOI to the x2APIC, and back.
-const EOI: Fragment = fragment!(
-    "mov ecx, 0x80b",
-    "xor eax, eax",
-    "xor edx, edx",
-    "wrmsr",
-    "iretq"
-);
-
 /// Sets the flag, EOI, and back.
 const FLAG: Fragment = fragment!(
     "mov qword ptr [r14 + {flag}], 1",
@@ -53,14 +44,14 @@ const NOTE: Fragment = fragment!(
     "wrmsr",
     "iretq"; noticed = NOTICED);
 
-/// Forgets what was noted, and gives the other vCPU the time to do again what it does: 200,000
-/// ticks.
+/// Forgets what was noted, and gives the other vCPU the time to do again what it does: a million
+/// ticks, after which KVM does not poll any more for a halted one to be woken (halt_poll_ns).
 pub const SETTLE: Fragment = fragment!(
     "mov qword ptr [{noticed}], 0",
     "rdtsc",
     "shl rdx, 32",
     "or rax, rdx",
-    "lea rbx, [rax + 200000]",
+    "lea rbx, [rax + 1000000]",
     "2:",
     "rdtsc",
     "shl rdx, 32",
@@ -160,10 +151,20 @@ pub const GROUP: Group = Group {
                 "an IPI to oneself, the handler, EOI and back",
                 Native::Code(Instruction {
                     config: IRQCHIP,
-                    handler: Some((0x40, EOI)),
-                    ..Instruction::with(
-                        fragment!("mov ecx, 0x83f", "mov eax, 0x40", "xor edx, edx"),
-                        fragment!("wrmsr"),
+                    handler: Some((0x40, FLAG)),
+                    ..Instruction::timed(
+                        Timed {
+                            before: fragment!("mov qword ptr [r14 + {flag}], 0"; flag = DATA_FLAG),
+                            setup: fragment!("mov ecx, 0x83f", "mov eax, 0x40", "xor edx, edx"),
+                            // A software KVM may deliver it some instructions later.
+                            ..Timed::new(fragment!(
+                                "wrmsr",
+                                "2:",
+                                "cmp qword ptr [r14 + {flag}], 0",
+                                "je 2b";
+                                flag = DATA_FLAG
+                            ))
+                        },
                         Exits::UNKNOWN,
                     )
                 }),

@@ -138,10 +138,10 @@ impl<'a> Session<'a> {
             carrier,
             watch: self.watch,
         };
-        // A guest with several vCPUs gets its threads from this one, with its processors.
         let _pinned = match job.vcpus_of_guest() {
-            0 | 1 => Some(self.host.pins.pin(0)),
-            _ => None,
+            0 | 1 => self.host.pins.pin(0),
+            // Its threads begin where this one may run, and are pinned when they are there.
+            _ => self.host.pins.keep(),
         };
         match job.measure(self.host, self.watch, &guest, samples) {
             Ok(Tried::Measured(chunk)) => {
