@@ -2,9 +2,7 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
-use crate::{
-    balloon, bench, crash, demo, hostile, idle, neighbour, selftest, service, shell,
-};
+use crate::{balloon, bench, crash, demo, hostile, idle, neighbour, selftest, service, shell};
 use alloc::string::String;
 use core::fmt;
 

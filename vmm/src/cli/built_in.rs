@@ -1,4 +1,4 @@
-//! The guest kernel that this program has built in.
+//! The guest kernel that this program has built in, and letting go of what is in its file.
 #![allow(unsafe_code)]
 
 use rustix::mm::{Advice, madvise};
@@ -14,22 +14,47 @@ pub fn guest_kernel() -> &'static [u8] {
     &GUEST_KERNEL.0
 }
 
-/// Says that the image will not be read soon: its pages are memory of this process no more, and
-/// come from the program's file again when they are.
+/// Says that the image will not be read soon.
 pub fn let_go() {
-    let image = guest_kernel();
-    let size = image.len() / PAGE_SIZE * PAGE_SIZE;
-    // SAFETY: the pages are whole ones of a constant, so nobody has written to them, and what they
-    // hold is in the file.
+    let image = guest_kernel().as_ptr_range();
+    // SAFETY: it is a constant of this program.
+    unsafe { forget(image.start, image.end) };
+}
+
+unsafe extern "C" {
+    // Where the linker says that the program begins and its code ends: constants and code.
+    #[link_name = "__executable_start"]
+    static PROGRAM_START: u8;
+    #[link_name = "etext"]
+    static CODE_END: u8;
+}
+
+/// Says that most of this program's code has done its work: what reads command lines and images,
+/// measures and draws is not needed while a guest runs.
+pub fn let_go_of_code() {
+    // SAFETY: both delimit this program's constants and code.
+    unsafe { forget(&raw const PROGRAM_START, &raw const CODE_END) };
+}
+
+/// Has whole pages of what lies between two addresses be memory of this process no more; they come
+/// from the program's file again when they are used.
+///
+/// # Safety
+///
+/// They are of this program's file, and nobody has written to them.
+unsafe fn forget(start: *const u8, end: *const u8) {
+    let begin = start.addr().next_multiple_of(PAGE_SIZE);
+    let size = (end.addr() / PAGE_SIZE * PAGE_SIZE).saturating_sub(begin);
+    // SAFETY: what the pages hold is in the file (the contract of this function).
     let advised = unsafe {
         madvise(
-            image.as_ptr().cast_mut().cast(),
+            start.with_addr(begin).cast_mut().cast(),
             size,
             Advice::LinuxDontNeed,
         )
     };
     if let Err(error) = advised {
-        tracing::debug!(%error, "the built-in image stays in memory");
+        tracing::debug!(%error, "what is not needed stays in memory");
     }
 }
 
@@ -39,6 +64,12 @@ const PAGE_SIZE: usize = 4096;
 mod tests {
     use super::*;
     use paravane::image::Image;
+
+    #[test]
+    fn code_runs_when_it_was_let_go() {
+        let_go_of_code();
+        assert_eq!(guest_kernel().get(..4), Some(&b"\x7fELF"[..]));
+    }
 
     #[test]
     fn it_is_the_same_when_it_was_let_go() {

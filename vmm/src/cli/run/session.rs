@@ -5,6 +5,7 @@
 //! the vCPU.
 
 use super::initrd::Initrd;
+use crate::cli::built_in;
 use crate::cli::exit_code::Failure;
 use crate::cli::image_source::ImageSource;
 use paravane::console::Console;
@@ -258,6 +259,7 @@ fn boot(mut plan: Plan, shared: &Shared, on_built: impl FnOnce()) -> Result<Fini
         let mut vm = Vm::new(&kvm, &plan.image, &plan.config, console, stages).map_err(failure)?;
         plan.config.initrd = None;
         plan.source.let_go();
+        built_in::let_go_of_code();
         boots += 1;
         let control = vm.control();
         shared.set_control(Arc::clone(&control));
