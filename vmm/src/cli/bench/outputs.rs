@@ -63,6 +63,14 @@ impl Outputs {
             (_, Some(None)) => Printed::Csv,
             _ => Printed::Table,
         };
+        if let (Some(Some(json)), Some(Some(csv))) = (&args.json, &args.csv)
+            && json == csv
+        {
+            return Err(Failure::configuration(format!(
+                "--json and --csv cannot both be written to {}; name two files",
+                json.display()
+            )));
+        }
         let html = args.html.as_deref();
         Ok(Self {
             printed,
