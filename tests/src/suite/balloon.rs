@@ -36,17 +36,20 @@ fn what_a_guest_releases_the_host_has_again(mode: Mode) {
     assert_eq!(watched.end().0, Some(0));
 }
 
-/// The resident memory in KiB of a guest's program, when the guest has said that it has come so far.
+/// The memory in KiB that a guest's program has from the host, its file's own pages aside, when the
+/// guest has said that it has come so far.
 /// It goes on then.
 fn step(guest: &mut Running, name: &str) -> u64 {
     assert_eq!(guest.line().trim_end(), name);
     let path = format!("/proc/{}/smaps_rollup", guest.id());
     let text = fs::read_to_string(path).expect("the program runs");
-    let field = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let field = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Anonymous:"));
     let number = field.and_then(|field| field.split_whitespace().next());
-    let rss = number
+    let anonymous = number
         .and_then(|number| number.parse().ok())
         .expect("a number of KiB");
     guest.write(b"\n");
-    rss
+    anonymous
 }
