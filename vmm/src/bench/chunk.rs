@@ -15,8 +15,6 @@ pub struct Chunk {
     pub kvm: Option<f64>,
     /// Exits to the VMM.
     pub vmm: f64,
-    /// Traps that the VMM emulated.
-    pub traps: f64,
     /// Whether it did what it should.
     pub answer: Answer,
 }

@@ -4,7 +4,6 @@ use super::pins::Pins;
 use super::raw::code::Clock;
 use super::raw::measure;
 use super::watch::Watch;
-use crate::carrier::{Carrier, Mode, Privilege};
 use crate::vm::VmError;
 use crate::vm::host;
 use crate::vm::machine::Machine;
@@ -68,17 +67,6 @@ impl Host {
             pins: Pins::find(),
             tsc_hz,
         })
-    }
-
-    /// Every mode that works here.
-    pub fn all_modes(&self) -> Vec<Mode> {
-        let mut modes = Vec::new();
-        for privilege in [Privilege::Ring0, Privilege::Ring3] {
-            for carrier in Carrier::ALL {
-                modes.extend(self.modes.choose(Some(privilege), Some(carrier)));
-            }
-        }
-        modes
     }
 }
 

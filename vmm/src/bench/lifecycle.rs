@@ -1,12 +1,12 @@
 //! What happens to a whole VM: it is measured from outside.
 
-use super::chunk::{Chunk, Outcome, warm_up};
+use super::chunk::{Chunk, Outcome};
 use super::guest::GuestRun;
 use super::host::Host;
 use super::raw::code::{Done, ending, fragment};
-use super::raw::layout::{CODE, DATA_ZEROS, DONE_PORT, STACK};
-use super::raw::run::{Exit, finish_exit, next};
-use super::raw::vm::{Config, RawVm, registers};
+use super::raw::layout::{CODE, DATA_ZEROS, DONE_PORT};
+use super::raw::run::{self, Exit, finish_exit, next};
+use super::raw::vm::{Config, RawVm};
 use super::result::Answer;
 use super::watch::Watch;
 use crate::console::Console;
@@ -15,7 +15,6 @@ use crate::hypercall::stats::timestamp;
 use crate::vcpu::Ending;
 use crate::vm::Vm;
 use crate::vm::stages::Stages;
-use kvm_bindings::kvm_regs;
 use kvm_ioctls::VcpuExit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +44,7 @@ pub fn native(
         let begun = timestamp();
         let mut vm = RawVm::new(&host.kvm, Config::new(0))?;
         vm.memory.put(CODE, &ending(Done::Port))?;
-        begin(&mut vm, CODE)?;
+        begin(&vm, CODE)?;
         let Some(vcpu) = vm.vcpus.first_mut() else {
             return Err("there is no vCPU".into());
         };
@@ -64,16 +63,11 @@ pub fn native(
 }
 
 /// Points vCPU 0 at code.
-fn begin(vm: &mut RawVm, rip: u64) -> Result<(), String> {
-    let flags = vm.flags;
-    let Some(vcpu) = vm.vcpus.first_mut() else {
+fn begin(vm: &RawVm, rip: u64) -> Result<(), String> {
+    let Some(vcpu) = vm.vcpus.first() else {
         return Err("there is no vCPU".into());
     };
-    vcpu.set_sregs(&vm.system)
-        .map_err(|error| format!("KVM_SET_SREGS: {error}"))?;
-    let registers: kvm_regs = registers(rip, STACK, flags);
-    vcpu.set_regs(&registers)
-        .map_err(|error| format!("KVM_SET_REGS: {error}"))
+    run::begin(vcpu, &vm.system, vm.flags, rip, 0)
 }
 
 /// From the entry of code that fails for good to the first exit of what runs afterwards.
@@ -88,10 +82,10 @@ fn triple_faults(host: &Host, samples: u64, watch: &Watch) -> Result<Outcome, St
         if let Some(vcpu) = vm.vcpus.first_mut() {
             finish_exit(vcpu);
         }
-        begin(&mut vm, CODE)?;
+        begin(&vm, CODE)?;
         let begun = timestamp();
         leave(&mut vm, |exit| matches!(exit, VcpuExit::Shutdown))?;
-        begin(&mut vm, again)?;
+        begin(&vm, again)?;
         leave(&mut vm, |exit| {
             matches!(exit, VcpuExit::IoOut(DONE_PORT, _))
         })?;
@@ -172,9 +166,8 @@ fn sample(
 ) -> Result<Outcome, String> {
     let mut ticks = Vec::new();
     let mut empty = Vec::new();
-    // A VM is cold by nature; one is enough to have the code in memory.
-    let warm_up = warm_up(samples).min(1);
-    for number in 0..samples + warm_up {
+    // A VM is cold by nature; one sample is enough to have the code in memory.
+    for number in 0..=samples {
         if watch.stopped() {
             return Ok(Outcome::Interrupted);
         }
@@ -183,7 +176,7 @@ fn sample(
             Err(reason) if number == 0 => return Ok(Outcome::Absent(reason)),
             Err(reason) => return Err(reason),
         };
-        if number >= warm_up {
+        if number > 0 {
             ticks.push(taken);
         }
         let before = timestamp();
@@ -195,7 +188,6 @@ fn sample(
         per: 1,
         kvm: None,
         vmm: 0.0,
-        traps: 0.0,
         answer: Answer::Unchecked,
     }))
 }

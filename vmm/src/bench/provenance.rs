@@ -16,7 +16,7 @@ pub fn gather(host: &Host) -> Provenance {
         let value = line.and_then(|line| line.split_once(": "));
         value.map_or(UNKNOWN, |(_, value)| value).trim().to_owned()
     };
-    let modes = host.all_modes();
+    let modes = host.modes.all();
     let name = |mode: &crate::carrier::Mode| format!("{}/{}", mode.privilege, mode.carrier);
     Provenance {
         date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),

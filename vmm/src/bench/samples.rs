@@ -19,7 +19,6 @@ pub struct Samples {
     subtracted: Vec<f64>,
     kvm: Vec<f64>,
     vmm: Vec<f64>,
-    traps: f64,
     answer: Option<Answer>,
 }
 
@@ -43,7 +42,6 @@ impl Samples {
         self.subtracted.push(subtracted * per);
         self.kvm.extend(chunk.kvm);
         self.vmm.push(chunk.vmm);
-        self.traps = chunk.traps;
         self.answer = Some(chunk.answer);
     }
 
@@ -208,7 +206,6 @@ mod tests {
             per: 1,
             kvm: Some(1.0),
             vmm: 1.0,
-            traps: 0.0,
             answer: Answer::Unchecked,
         }
     }

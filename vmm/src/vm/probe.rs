@@ -79,6 +79,17 @@ impl HostModes {
         })
     }
 
+    /// Every mode that works here.
+    pub fn all(&self) -> Vec<Mode> {
+        let mut modes = Vec::new();
+        for privilege in [Privilege::Ring0, Privilege::Ring3] {
+            for carrier in Carrier::ALL {
+                modes.extend(self.choose(Some(privilege), Some(carrier)));
+            }
+        }
+        modes
+    }
+
     /// Whether a carrier works here.
     pub fn has(&self, carrier: Carrier) -> bool {
         match carrier {

@@ -154,7 +154,7 @@ impl Emulator {
             // KVM's answer to a call that it does not know, -KVM_ENOSYS.
             Mnemonic::Vmcall | Mnemonic::Vmmcall => registers.rax = (-1000_i64) as u64,
             Mnemonic::In => {
-                let size = operand::register_size(instruction.op0_register());
+                let size = instruction.op0_register().size();
                 let accumulator = registers.rax & !operand::mask(size);
                 registers.rax = accumulator | cpu.read_port() & operand::mask(size);
             }

@@ -12,11 +12,6 @@ pub fn mask(size: usize) -> u64 {
     }
 }
 
-/// Bytes of a register.
-pub fn register_size(register: Register) -> usize {
-    register.size()
-}
-
 /// The 64-bit register that holds this one.
 pub fn register_mut(registers: &mut kvm_regs, register: Register) -> Result<&mut u64, String> {
     Ok(match register.full_register() {
@@ -87,7 +82,7 @@ pub fn write(
     match instruction.op0_kind() {
         OpKind::Register => {
             let named = instruction.op0_register();
-            let mask = mask(register_size(named));
+            let mask = mask(named.size());
             let full = register_mut(registers, named)?;
             *full = *full & !mask | value & mask;
             Ok(())

@@ -131,7 +131,6 @@ impl Transcript {
             ticks: std::mem::take(&mut self.operation.ticks),
             empty: std::mem::take(&mut self.empty.ticks),
             per: self.per,
-            traps: 0.0,
             answer: Answer::Unchecked,
         }))
     }

@@ -128,7 +128,7 @@ impl Subject<'_> {
             (false, count, true),
         ] {
             let code = timing_loop(&self.instruction.timed, empty, self.clock, self.done());
-            let before = (read(), runner.exits, runner.traps);
+            let before = (read(), runner.exits);
             let end = runner.run(&code, count, emulator.as_mut())?;
             match end {
                 End::Done => {}
@@ -147,7 +147,6 @@ impl Subject<'_> {
                     .split_off(warm_up as usize),
                 kvm,
                 vmm: runner.exits - before.1,
-                traps: runner.traps - before.2,
             });
         }
         let answer = match (trap, &mut emulator) {
@@ -170,7 +169,6 @@ impl Subject<'_> {
             per: 1,
             kvm: kvm.map(|(with, without)| each(with.saturating_sub(without))),
             vmm: each(operation.vmm.saturating_sub(empty.vmm)),
-            traps: each(operation.traps),
             answer,
         }))
     }
@@ -208,7 +206,6 @@ struct Part {
     ticks: Vec<u64>,
     kvm: Option<u64>,
     vmm: u64,
-    traps: u64,
 }
 
 /// How the time can be read at CPL 0 on this KVM.

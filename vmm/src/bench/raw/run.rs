@@ -7,7 +7,7 @@ use super::vm::{Memory, RawVm, registers};
 use crate::bench::watch::Watch;
 use crate::vcpu::kick::Kicker;
 use crate::vcpu::run_page::RunPage;
-use kvm_bindings::{kvm_interrupt, kvm_regs};
+use kvm_bindings::{kvm_interrupt, kvm_regs, kvm_sregs};
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 use vmm_sys_util::ioctl::ioctl_with_ref;
 
@@ -93,8 +93,6 @@ pub struct Runner<'a> {
     pub watch: &'a Watch,
     /// How often the VM was left for the VMM.
     pub exits: u64,
-    /// How often its code trapped.
-    pub traps: u64,
 }
 
 impl<'a> Runner<'a> {
@@ -104,7 +102,6 @@ impl<'a> Runner<'a> {
             vm,
             watch,
             exits: 0,
-            traps: 0,
         }
     }
 
@@ -123,14 +120,7 @@ impl<'a> Runner<'a> {
         };
         finish_exit(vcpu);
         // What ran before may have ended at another CPL.
-        vcpu.set_sregs(&self.vm.system)
-            .map_err(|error| format!("KVM_SET_SREGS: {error}"))?;
-        let registers = kvm_regs {
-            r13,
-            ..registers(CODE, STACK, self.vm.flags)
-        };
-        vcpu.set_regs(&registers)
-            .map_err(|error| format!("KVM_SET_REGS: {error}"))?;
+        begin(vcpu, &self.vm.system, self.vm.flags, CODE, r13)?;
         if emulator.is_some() {
             vcpu.set_sync_valid_reg(SyncReg::Register);
         }
@@ -168,7 +158,6 @@ impl<'a> Runner<'a> {
                             if frame.vector == 3 {
                                 return Ok(End::Done);
                             }
-                            self.traps += 1;
                             let mut registers = vcpu.sync_regs().regs;
                             match emulator.trap(&mut frame, &mut registers, &memory) {
                                 Ok(true) => {
@@ -215,6 +204,24 @@ pub fn vector_name(vector: u64) -> String {
         vector => return format!("a trap with vector {vector}"),
     };
     name.to_owned()
+}
+
+/// Points a vCPU at code, with R13 as given.
+pub fn begin(
+    vcpu: &VcpuFd,
+    system: &kvm_sregs,
+    flags: u64,
+    rip: u64,
+    r13: u64,
+) -> Result<(), String> {
+    vcpu.set_sregs(system)
+        .map_err(|error| format!("KVM_SET_SREGS: {error}"))?;
+    let registers = kvm_regs {
+        r13,
+        ..registers(rip, STACK, flags)
+    };
+    vcpu.set_regs(&registers)
+        .map_err(|error| format!("KVM_SET_REGS: {error}"))
 }
 
 /// Lets KVM complete an exit, so that the vCPU can be pointed somewhere else.

@@ -85,7 +85,6 @@ mod tests {
             per: 1,
             kvm: None,
             vmm: 0.0,
-            traps: 0.0,
             answer: Answer::Unchecked,
         };
         empties.add("CPL 0".into(), &chunk, 1.0);

@@ -50,7 +50,7 @@ pub fn modes(host: &Host, mode: ModeChoice, carrier: CarrierChoice) -> Result<Ve
         CarrierChoice::Vmmcall => Some(Carrier::Vmmcall),
         CarrierChoice::Pio => Some(Carrier::Pio),
     };
-    let all = host.all_modes();
+    let all = host.modes.all();
     let chosen: Vec<_> = all
         .iter()
         .copied()

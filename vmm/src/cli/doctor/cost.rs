@@ -69,13 +69,8 @@ pub struct Cost {
 /// Measures every way that works here; `automatic` is the one that `auto` takes.
 pub fn measure(kvm: &Kvm, modes: &HostModes, automatic: Mode) -> Result<Vec<Cost>, Failure> {
     let mut subjects = Vec::new();
-    for privilege in [Privilege::Ring0, Privilege::Ring3] {
-        for carrier in Carrier::ALL {
-            // One that does not work is not measured.
-            if let Ok(mode) = modes.choose(Some(privilege), Some(carrier)) {
-                subjects.push(Subject::hypercall(kvm, mode)?);
-            }
-        }
+    for mode in modes.all() {
+        subjects.push(Subject::hypercall(kvm, mode)?);
     }
     for privilege in [Privilege::Ring0, Privilege::Ring3] {
         subjects.push(Subject::bare_exit(kvm, privilege)?);
