@@ -1,5 +1,5 @@
 /*
- * The Paravane ABI, version 1.1, for guests written in C11, C++20 or assembly. docs/abi.md
+ * The Paravane ABI, version 1.2, for guests written in C11, C++20 or assembly. docs/abi.md
  * is the reference.
  *
  * Generated from pv-abi/src by `cargo run -p pv-abi --features render --example generate`;
@@ -121,6 +121,8 @@ typedef uint64_t pv_gpa_t;
 #define PV_FEATURE_DEBUG_REGISTERS (PV_U64(1) << 17)
 /* `deferred` of the vCPU page. */
 #define PV_FEATURE_DEFERRED (PV_U64(1) << 18)
+/* The devices of the start-info page, and the calls for them. */
+#define PV_FEATURE_DEVICES (PV_U64(1) << 19)
 
 /*
  * Major version of the ABI. A VMM refuses an image that was built for a newer one; a
@@ -128,7 +130,7 @@ typedef uint64_t pv_gpa_t;
  */
 #define PV_ABI_MAJOR 1
 /* Minor version of the ABI. It grows when calls, fields or feature bits are added. */
-#define PV_ABI_MINOR 1
+#define PV_ABI_MINOR 2
 
 /* One more than the highest call number that any ABI 1 VMM will ever use. */
 #define PV_CALL_NUMBERS 0x200
@@ -1141,6 +1143,16 @@ PV_PIN_OFFSET(pv_translation, flags, PV_OFFSET_TRANSLATION_FLAGS);
  * `event_bind_source`: another guest has granted memory to this one, or taken a grant back.
  */
 #define PV_EVENT_SOURCE_GRANT 3
+/*
+ * `event_bind_source`: this plus the number of a device: its configuration space has
+ * changed, or it needs a reset.
+ */
+#define PV_EVENT_SOURCE_DEVICE 0x100
+/*
+ * `event_bind_source`: this plus the doorbell of a queue: the device has used buffers of
+ * the queue.
+ */
+#define PV_EVENT_SOURCE_QUEUE 0x1000
 
 /* The event page. The bit of a port is bit `port % 64` of word `port / 64`. */
 #ifndef __ASSEMBLER__
@@ -1260,6 +1272,119 @@ PV_PIN_OFFSET(pv_offer, grant, PV_OFFSET_OFFER_GRANT);
 PV_PIN_OFFSET(pv_offer, size, PV_OFFSET_OFFER_SIZE);
 PV_PIN_OFFSET(pv_offer, rights, PV_OFFSET_OFFER_RIGHTS);
 PV_PIN_OFFSET(pv_offer, attached, PV_OFFSET_OFFER_ATTACHED);
+
+/*
+ * Devices: virtio 1.2 devices whose transport is this ABI.
+ *
+ * What virtio leaves to the transport (virtio 1.2, chapter 4) is done so:
+ *
+ * - Discovery: `devices` of the start-info page is a read-only array of `pv_device_info`.
+ * - Status, features, configuration space and queues: the `io_device`, `io_config` and
+ *   `io_queue` calls. Each is complete when it returns, so there is nothing to poll for.
+ * - Available buffer notifications: a doorbell. The guest writes any byte to the port
+ *   `doorbell_port + doorbell + queue` by OUT, which reaches the device without the VMM.
+ *   Where `doorbell_count` of the start-info page is 0, it calls `io_queue_notify`.
+ * - Used buffer notifications: an event of the source `PV_EVENT_SOURCE_QUEUE + doorbell +
+ *   queue`.
+ * - Configuration change notifications, and a device that needs a reset: an event of the
+ *   source `PV_EVENT_SOURCE_DEVICE + device`.
+ *
+ * Queues are split virtqueues (virtio 1.2, 2.7) in RAM. Every device offers
+ * VIRTIO_F_VERSION_1, which the driver must accept, VIRTIO_F_RING_EVENT_IDX and
+ * VIRTIO_F_RING_INDIRECT_DESC. As long as a queue is set up, and as long as a device writes
+ * to a buffer, the pages of the used ring and of the buffer cannot be sealed.
+ *
+ * A driver that breaks a rule of virtio, by a descriptor that leads out of RAM or to a
+ * sealed page, by a chain without an end or otherwise, finds its device stopped, with
+ * PV_DEVICE_NEEDS_RESET in its status. Nothing else happens to the guest.
+ */
+
+/* Most devices of a VM. */
+#define PV_DEVICES 32
+/* Most queues of all devices of a VM together. */
+#define PV_DOORBELLS 256
+/* Longest name of a device, in bytes. */
+#define PV_DEVICE_ID_MAX 32
+/* ACKNOWLEDGE of the device status (virtio 1.2, 2.1): the guest has noticed the device. */
+#define PV_DEVICE_ACKNOWLEDGE 1
+/* DRIVER: the guest knows how to drive the device. */
+#define PV_DEVICE_DRIVER 2
+/* DRIVER_OK: the driver is set up, and the device serves its queues from then on. */
+#define PV_DEVICE_DRIVER_OK 4
+/* FEATURES_OK: the driver has said which features it uses. */
+#define PV_DEVICE_FEATURES_OK 8
+/* PV_DEVICE_NEEDS_RESET: the device has stopped until it is reset; only the VMM sets it. */
+#define PV_DEVICE_NEEDS_RESET 64
+/* FAILED: the guest has given the device up. */
+#define PV_DEVICE_FAILED 128
+
+/* A device. */
+#ifndef __ASSEMBLER__
+struct pv_device_info {
+    /* The device ID: what it is (virtio 1.2, chapter 5). */
+    uint32_t device_type;
+    /* Number of queues, at least 1. */
+    uint32_t queues;
+    /* The feature bits that it offers. */
+    uint64_t features;
+    /* Size of its configuration space in bytes. */
+    uint32_t config_size;
+    /* The doorbell of its queue 0; those of its other queues follow. */
+    uint32_t doorbell;
+    /* The largest number of descriptors that every queue of it takes, a power of two. */
+    uint32_t queue_size_max;
+    /* Zero. */
+    uint32_t reserved;
+    /* The operator's name for it, UTF-8, the rest zero. */
+    uint8_t id[PV_DEVICE_ID_MAX];
+};
+#endif
+#define PV_SIZE_DEVICE_INFO 64
+#define PV_OFFSET_DEVICE_INFO_DEVICE_TYPE 0
+#define PV_OFFSET_DEVICE_INFO_QUEUES 4
+#define PV_OFFSET_DEVICE_INFO_FEATURES 8
+#define PV_OFFSET_DEVICE_INFO_CONFIG_SIZE 16
+#define PV_OFFSET_DEVICE_INFO_DOORBELL 20
+#define PV_OFFSET_DEVICE_INFO_QUEUE_SIZE_MAX 24
+#define PV_OFFSET_DEVICE_INFO_RESERVED 28
+#define PV_OFFSET_DEVICE_INFO_ID 32
+PV_PIN_SIZE(pv_device_info, PV_SIZE_DEVICE_INFO);
+PV_PIN_OFFSET(pv_device_info, device_type, PV_OFFSET_DEVICE_INFO_DEVICE_TYPE);
+PV_PIN_OFFSET(pv_device_info, queues, PV_OFFSET_DEVICE_INFO_QUEUES);
+PV_PIN_OFFSET(pv_device_info, features, PV_OFFSET_DEVICE_INFO_FEATURES);
+PV_PIN_OFFSET(pv_device_info, config_size, PV_OFFSET_DEVICE_INFO_CONFIG_SIZE);
+PV_PIN_OFFSET(pv_device_info, doorbell, PV_OFFSET_DEVICE_INFO_DOORBELL);
+PV_PIN_OFFSET(pv_device_info, queue_size_max, PV_OFFSET_DEVICE_INFO_QUEUE_SIZE_MAX);
+PV_PIN_OFFSET(pv_device_info, reserved, PV_OFFSET_DEVICE_INFO_RESERVED);
+PV_PIN_OFFSET(pv_device_info, id, PV_OFFSET_DEVICE_INFO_ID);
+
+/* Where a queue is: what `io_queue_setup` reads. */
+#ifndef __ASSEMBLER__
+struct pv_queue_setup {
+    /* Number of descriptors, a power of two. */
+    uint32_t size;
+    /* Zero. */
+    uint32_t reserved;
+    /* Guest-physical address of the descriptor table, 16-byte aligned. */
+    uint64_t descriptors;
+    /* Guest-physical address of the driver area, the available ring, 2-byte aligned. */
+    uint64_t driver;
+    /* Guest-physical address of the device area, the used ring, 4-byte aligned. */
+    uint64_t device;
+};
+#endif
+#define PV_SIZE_QUEUE_SETUP 32
+#define PV_OFFSET_QUEUE_SETUP_SIZE 0
+#define PV_OFFSET_QUEUE_SETUP_RESERVED 4
+#define PV_OFFSET_QUEUE_SETUP_DESCRIPTORS 8
+#define PV_OFFSET_QUEUE_SETUP_DRIVER 16
+#define PV_OFFSET_QUEUE_SETUP_DEVICE 24
+PV_PIN_SIZE(pv_queue_setup, PV_SIZE_QUEUE_SETUP);
+PV_PIN_OFFSET(pv_queue_setup, size, PV_OFFSET_QUEUE_SETUP_SIZE);
+PV_PIN_OFFSET(pv_queue_setup, reserved, PV_OFFSET_QUEUE_SETUP_RESERVED);
+PV_PIN_OFFSET(pv_queue_setup, descriptors, PV_OFFSET_QUEUE_SETUP_DESCRIPTORS);
+PV_PIN_OFFSET(pv_queue_setup, driver, PV_OFFSET_QUEUE_SETUP_DRIVER);
+PV_PIN_OFFSET(pv_queue_setup, device, PV_OFFSET_QUEUE_SETUP_DEVICE);
 
 /*
  * Sets of vCPUs or processors, which may have more than 64 elements.
@@ -1443,6 +1568,12 @@ PV_ASSERT(sizeof(struct pv_note_section) == 24 + sizeof(struct pv_image_note),
 #define PV_CALL_MEM_OFFERS 0x0e7
 #define PV_CALL_IO_CONSOLE_WRITE 0x100
 #define PV_CALL_IO_CONSOLE_READ 0x101
+#define PV_CALL_IO_DEVICE_STATUS 0x102
+#define PV_CALL_IO_DEVICE_SET_STATUS 0x103
+#define PV_CALL_IO_DEVICE_SET_FEATURES 0x104
+#define PV_CALL_IO_CONFIG_READ 0x105
+#define PV_CALL_IO_QUEUE_SETUP 0x106
+#define PV_CALL_IO_QUEUE_NOTIFY 0x107
 #define PV_CALL_DEBUG_PRINT 0x120
 #define PV_CALL_DEBUG_CRASH_REPORT 0x121
 #define PV_CALL_DEBUG_TRACE_MARK 0x122
@@ -1730,6 +1861,7 @@ static inline int64_t pv_as_switch(const void *page, uint32_t space)
  *   range is not in the part of the address space that it has to be in
  * - -PV_E2BIG: a size is above 2 MiB (1 GiB where both are multiples of 2 MiB)
  * - -PV_EPERM: a page is mapped writable somewhere, or is another guest's
+ * - -PV_EBUSY: a device is writing to a page, or has a used ring in it
  */
 static inline int64_t pv_as_seal(const void *page, uint32_t space, pv_gpa_t elements,
                                  uint32_t count, uint32_t *done)
@@ -1952,7 +2084,7 @@ static inline int64_t pv_event_close(const void *page, uint32_t port)
  * - vcpu: the vCPU that is told of it
  * - priority: 0, the highest, to 3
  * - returns: the port
- * - -PV_EINVAL: there is no such source, vCPU or priority
+ * - -PV_EINVAL: there is no such source, device, queue, vCPU or priority
  * - -PV_EBUSY: the source has a port
  * - -PV_ENOSPC: no port of this priority is free
  */
@@ -2362,6 +2494,109 @@ static inline int64_t pv_io_console_read(const void *page, pv_gpa_t buffer, uint
                                          uint64_t timeout)
 {
     return pv_hypercall(page, PV_CALL_IO_CONSOLE_READ, buffer, size, timeout, 0, 0, 0);
+}
+
+/*
+ * The status of a device (virtio 1.2, 2.1).
+ *
+ * - device: number of the device, its place in the start-info page's array
+ * - returns: its status, `PV_DEVICE_*`
+ * - -PV_ENOENT: there is no such device
+ */
+static inline int64_t pv_io_device_status(const void *page, uint32_t device)
+{
+    return pv_hypercall(page, PV_CALL_IO_DEVICE_STATUS, device, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Sets the status of a device. 0 resets it: when the call returns, the device has forgotten
+ * its queues and features, and touches no memory any more. Otherwise bits are added:
+ * ACKNOWLEDGE, DRIVER, FEATURES_OK when the features have been set, and DRIVER_OK, with
+ * which the device starts to serve the queues that have been set up.
+ *
+ * - device: number of the device
+ * - status: the bits that it has and those that are added, or 0
+ * - returns: 0
+ * - -PV_ENOENT: there is no such device
+ * - -PV_EINVAL: an unknown bit, a bit that was set is missing, or one is set before
+ *   another that comes first
+ * - -PV_EIO: the device needs a reset
+ */
+static inline int64_t pv_io_device_set_status(const void *page, uint32_t device,
+                                              uint32_t status)
+{
+    return pv_hypercall(page, PV_CALL_IO_DEVICE_SET_STATUS, device, status, 0, 0, 0, 0);
+}
+
+/*
+ * Says which features of a device the driver uses.
+ *
+ * - device: number of the device
+ * - features: feature bits that it offers, VIRTIO_F_VERSION_1 among them
+ * - returns: 0
+ * - -PV_ENOENT: there is no such device
+ * - -PV_EINVAL: a feature is not offered, or VIRTIO_F_VERSION_1 is missing
+ * - -PV_EBUSY: FEATURES_OK has been set already, or DRIVER has not
+ */
+static inline int64_t pv_io_device_set_features(const void *page, uint32_t device,
+                                                uint64_t features)
+{
+    return pv_hypercall(page, PV_CALL_IO_DEVICE_SET_FEATURES, device, features, 0, 0, 0, 0);
+}
+
+/*
+ * Reads from the configuration space of a device, all bytes at one moment. What lies behind
+ * its end is not read.
+ *
+ * - device: number of the device
+ * - offset: where to begin, in bytes
+ * - buffer: where the bytes go
+ * - size: how many bytes, at most 256
+ * - returns: the generation of the configuration space: how often it has changed, modulo
+ *   2^31
+ * - -PV_ENOENT: there is no such device
+ * - -PV_EFAULT: the buffer is not in RAM
+ * - -PV_EINVAL: the bytes are not all in the configuration space
+ * - -PV_E2BIG: `size` is above 256
+ */
+static inline int64_t pv_io_config_read(const void *page, uint32_t device, uint32_t offset,
+                                        pv_gpa_t buffer, uint32_t size)
+{
+    return pv_hypercall(page, PV_CALL_IO_CONFIG_READ, device, offset, buffer, size, 0, 0);
+}
+
+/*
+ * Sets up a queue of a device, from where the device begins when DRIVER_OK is set.
+ *
+ * - device: number of the device
+ * - queue: number of the queue
+ * - setup: the `pv_queue_setup`, 8-byte aligned
+ * - returns: 0
+ * - -PV_ENOENT: there is no such device or queue
+ * - -PV_EFAULT: `setup` or a part of the queue is not in RAM or not aligned, or the used
+ *   ring is sealed
+ * - -PV_EINVAL: the size is no power of two or larger than the queue can be, or a
+ *   reserved field is not 0
+ * - -PV_EBUSY: the queue is set up already, FEATURES_OK has not been set, or DRIVER_OK
+ *   has
+ */
+static inline int64_t pv_io_queue_setup(const void *page, uint32_t device, uint32_t queue,
+                                        pv_gpa_t setup)
+{
+    return pv_hypercall(page, PV_CALL_IO_QUEUE_SETUP, device, queue, setup, 0, 0, 0);
+}
+
+/*
+ * Tells a device that a queue has available buffers, where there is no doorbell port.
+ *
+ * - device: number of the device
+ * - queue: number of the queue
+ * - returns: 0
+ * - -PV_ENOENT: there is no such device or queue
+ */
+static inline int64_t pv_io_queue_notify(const void *page, uint32_t device, uint32_t queue)
+{
+    return pv_hypercall(page, PV_CALL_IO_QUEUE_NOTIFY, device, queue, 0, 0, 0, 0);
 }
 
 /*

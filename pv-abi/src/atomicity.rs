@@ -42,6 +42,7 @@ impl CallSpec {
             | number::sched_yield_to
             | number::sched_spin
             | number::vcpu_state
+            | number::io_device_status
             | number::debug_trace_mark
             | number::debug_echo => Atomicity::Nothing,
 
@@ -50,7 +51,8 @@ impl CallSpec {
             | number::core_stats
             | number::as_query
             | number::time_wallclock
-            | number::mem_offers => Atomicity::Output,
+            | number::mem_offers
+            | number::io_config_read => Atomicity::Output,
 
             number::as_switch
             | number::trap_set_table
@@ -82,6 +84,10 @@ impl CallSpec {
             | number::mem_unshare
             | number::mem_attach
             | number::mem_detach
+            | number::io_device_set_status
+            | number::io_device_set_features
+            | number::io_queue_setup
+            | number::io_queue_notify
             | number::debug_print
             | number::debug_crash_report => Atomicity::Whole,
 

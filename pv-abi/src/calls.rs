@@ -196,7 +196,8 @@ macro_rules! for_each_call {
                     EFAULT = "the array is not in RAM or not 8-byte aligned",
                     EINVAL = "an address or size is not a multiple of the page size, a size is 0, or a range is not in the part of the address space that it has to be in",
                     E2BIG = "a size is above 2 MiB (1 GiB where both are multiples of 2 MiB)",
-                    EPERM = "a page is mapped writable somewhere, or is another guest's"
+                    EPERM = "a page is mapped writable somewhere, or is another guest's",
+                    EBUSY = "a device is writing to a page, or has a used ring in it"
                 ]
                 in As, since (1, 1), cost UserExit, batch no, repeat yes,
                 replaces "CR0.WP and the promise not to clear it";
@@ -381,7 +382,7 @@ macro_rules! for_each_call {
                 priority: u32 = "0, the highest, to 3",
             ) -> "the port"
                 errors [
-                    EINVAL = "there is no such source, vCPU or priority",
+                    EINVAL = "there is no such source, device, queue, vCPU or priority",
                     EBUSY = "the source has a port",
                     ENOSPC = "no port of this priority is free"
                 ]
@@ -700,6 +701,84 @@ macro_rules! for_each_call {
                 in Io, since (1, 0), cost UserExit, batch no, repeat no,
                 replaces "IN from a serial port, and its interrupt";
 
+            /// The status of a device (virtio 1.2, 2.1).
+            safe fn io_device_status = 0x102 (
+                device: u32 = "number of the device, its place in the start-info page's array",
+            ) -> "its status, `DEVICE_*`"
+                errors [ENOENT = "there is no such device"]
+                in Io, since (1, 2), cost UserExit, batch yes, repeat no,
+                replaces "a read of the status register of a virtio device";
+
+            /// Sets the status of a device. 0 resets it: when the call returns, the device has
+            /// forgotten its queues and features, and touches no memory any more. Otherwise bits
+            /// are added: ACKNOWLEDGE, DRIVER, FEATURES_OK when the features have been set, and
+            /// DRIVER_OK, with which the device starts to serve the queues that have been set up.
+            safe fn io_device_set_status = 0x103 (
+                device: u32 = "number of the device",
+                status: u32 = "the bits that it has and those that are added, or 0",
+            ) -> "0"
+                errors [
+                    ENOENT = "there is no such device",
+                    EINVAL = "an unknown bit, a bit that was set is missing, or one is set before another that comes first",
+                    EIO = "the device needs a reset"
+                ]
+                in Io, since (1, 2), cost UserExit, batch no, repeat no,
+                replaces "a write of the status register of a virtio device";
+
+            /// Says which features of a device the driver uses.
+            safe fn io_device_set_features = 0x104 (
+                device: u32 = "number of the device",
+                features: u64 = "feature bits that it offers, VIRTIO_F_VERSION_1 among them",
+            ) -> "0"
+                errors [
+                    ENOENT = "there is no such device",
+                    EINVAL = "a feature is not offered, or VIRTIO_F_VERSION_1 is missing",
+                    EBUSY = "FEATURES_OK has been set already, or DRIVER has not"
+                ]
+                in Io, since (1, 2), cost UserExit, batch yes, repeat no,
+                replaces "writes of the feature registers of a virtio device";
+
+            /// Reads from the configuration space of a device, all bytes at one moment. What lies
+            /// behind its end is not read.
+            unsafe fn io_config_read = 0x105 (
+                device: u32 = "number of the device",
+                offset: u32 = "where to begin, in bytes",
+                buffer: Gpa = "where the bytes go",
+                size: u32 = "how many bytes, at most 256",
+            ) -> "the generation of the configuration space: how often it has changed, modulo 2^31"
+                errors [
+                    ENOENT = "there is no such device",
+                    EFAULT = "the buffer is not in RAM",
+                    EINVAL = "the bytes are not all in the configuration space",
+                    E2BIG = "`size` is above 256"
+                ]
+                in Io, since (1, 2), cost UserExit, batch yes, repeat no,
+                replaces "reads of the configuration space of a virtio device";
+
+            /// Sets up a queue of a device, from where the device begins when DRIVER_OK is set.
+            unsafe fn io_queue_setup = 0x106 (
+                device: u32 = "number of the device",
+                queue: u32 = "number of the queue",
+                setup: Gpa = "the `pv_queue_setup`, 8-byte aligned",
+            ) -> "0"
+                errors [
+                    ENOENT = "there is no such device or queue",
+                    EFAULT = "`setup` or a part of the queue is not in RAM or not aligned, or the used ring is sealed",
+                    EINVAL = "the size is no power of two or larger than the queue can be, or a reserved field is not 0",
+                    EBUSY = "the queue is set up already, FEATURES_OK has not been set, or DRIVER_OK has"
+                ]
+                in Io, since (1, 2), cost UserExit, batch yes, repeat no,
+                replaces "writes of the queue registers of a virtio device";
+
+            /// Tells a device that a queue has available buffers, where there is no doorbell port.
+            safe fn io_queue_notify = 0x107 (
+                device: u32 = "number of the device",
+                queue: u32 = "number of the queue",
+            ) -> "0"
+                errors [ENOENT = "there is no such device or queue"]
+                in Io, since (1, 2), cost UserExit, batch yes, repeat no,
+                replaces "a write of the notification register of a virtio device";
+
             /// Writes up to 40 bytes that travel in registers to the console. It needs no buffer
             /// and no trap handler, so it works from a guest's first instruction on.
             safe fn debug_print = 0x120 (
@@ -978,6 +1057,12 @@ const _: () = {
         (number::mem_offers, 0x0e7),
         (number::io_console_write, 0x100),
         (number::io_console_read, 0x101),
+        (number::io_device_status, 0x102),
+        (number::io_device_set_status, 0x103),
+        (number::io_device_set_features, 0x104),
+        (number::io_config_read, 0x105),
+        (number::io_queue_setup, 0x106),
+        (number::io_queue_notify, 0x107),
         (number::debug_print, 0x120),
         (number::debug_crash_report, 0x121),
         (number::debug_trace_mark, 0x122),

@@ -52,6 +52,13 @@ pub const EVENT_SOURCE_SHUTDOWN: u32 = 2;
 /// `event_bind_source`: another guest has granted memory to this one, or taken a grant back.
 pub const EVENT_SOURCE_GRANT: u32 = 3;
 
+/// `event_bind_source`: this plus the number of a device: its configuration space has changed, or
+/// it needs a reset.
+pub const EVENT_SOURCE_DEVICE: u32 = 0x100;
+
+/// `event_bind_source`: this plus the doorbell of a queue: the device has used buffers of the queue.
+pub const EVENT_SOURCE_QUEUE: u32 = 0x1000;
+
 /// The event page. The bit of a port is bit `port % 64` of word `port / 64`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]

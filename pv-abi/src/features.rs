@@ -57,6 +57,8 @@ features! {
     DEBUG_REGISTERS = 17,
     /// `deferred` of the vCPU page.
     DEFERRED = 18,
+    /// The devices of the start-info page, and the calls for them.
+    DEVICES = 19,
 }
 
 impl Features {

@@ -20,6 +20,7 @@ pub mod atomicity;
 pub mod calls;
 pub mod convention;
 pub mod crash;
+pub mod device;
 pub mod error;
 pub mod event;
 pub mod event_protocol;
@@ -49,7 +50,7 @@ pub use types::Gpa;
 /// a changed layout or number needs a new one.
 pub const ABI_MAJOR: u16 = 1;
 /// Minor version of the ABI. It grows when calls, fields or feature bits are added.
-pub const ABI_MINOR: u16 = 1;
+pub const ABI_MINOR: u16 = 2;
 
 /// Asserts at compile time that a struct of the ABI has the layout it was published with.
 ///

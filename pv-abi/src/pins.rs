@@ -5,9 +5,14 @@
 
 use crate::convention::{CALL_ENTRY_OFFSET, MAX_RESULT, TASK_ENTRY_OFFSET, TRAP_RETURN_OFFSET};
 use crate::crash::{CRASH_MESSAGE_MAX, CRASH_PANIC, CRASH_TRAP};
+use crate::device::{
+    DEVICE_ACKNOWLEDGE, DEVICE_DRIVER, DEVICE_DRIVER_OK, DEVICE_FAILED, DEVICE_FEATURES_OK,
+    DEVICE_ID_MAX, DEVICE_NEEDS_RESET, DEVICES, DOORBELLS,
+};
 use crate::event::{
     EVENT_PORTS, EVENT_PORTS_PER_PRIORITY, EVENT_PRIORITIES, EVENT_SOURCE_CONSOLE,
-    EVENT_SOURCE_GRANT, EVENT_SOURCE_SHUTDOWN, TIMER_PERIOD_MIN, TIMERS_MAX,
+    EVENT_SOURCE_DEVICE, EVENT_SOURCE_GRANT, EVENT_SOURCE_QUEUE, EVENT_SOURCE_SHUTDOWN,
+    TIMER_PERIOD_MIN, TIMERS_MAX,
 };
 use crate::grant::GRANTS;
 use crate::image_note::{NOTE_TYPE, STACK_SIZE_MAX, STACK_SIZE_MIN};
@@ -75,6 +80,7 @@ pin! {
     Features::GRANTS.0 => 1 << 16,
     Features::DEBUG_REGISTERS.0 => 1 << 17,
     Features::DEFERRED.0 => 1 << 18,
+    Features::DEVICES.0 => 1 << 19,
     CALL_ENTRY_OFFSET => 0,
     TRAP_RETURN_OFFSET => 0x80,
     MAX_RESULT => 0x7fff_ffff,
@@ -99,6 +105,17 @@ pin! {
     EVENT_SOURCE_CONSOLE => 1,
     EVENT_SOURCE_SHUTDOWN => 2,
     EVENT_SOURCE_GRANT => 3,
+    EVENT_SOURCE_DEVICE => 0x100,
+    EVENT_SOURCE_QUEUE => 0x1000,
+    DEVICES => 32,
+    DOORBELLS => 256,
+    DEVICE_ID_MAX => 32,
+    DEVICE_ACKNOWLEDGE => 1,
+    DEVICE_DRIVER => 2,
+    DEVICE_DRIVER_OK => 4,
+    DEVICE_FEATURES_OK => 8,
+    DEVICE_NEEDS_RESET => 64,
+    DEVICE_FAILED => 128,
     TIMERS_MAX => 1024,
     TIMER_PERIOD_MIN => 50_000,
     CLOCK_TSC_STABLE => 1,
@@ -129,4 +146,4 @@ pin! {
 
 // Every error code and every feature bit is pinned above.
 const _: () = assert!(Errno::ALL.len() == 14, "pin the new error code");
-const _: () = assert!(Features::DEFINED.len() == 19, "pin the new feature bit");
+const _: () = assert!(Features::DEFINED.len() == 20, "pin the new feature bit");

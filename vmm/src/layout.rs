@@ -15,6 +15,8 @@ pub const COMMAND_LINE: u64 = SHARED_PAGES_BASE + PAGE_SIZE;
 pub const HYPERCALL_PAGE: u64 = SHARED_PAGES_BASE + 2 * PAGE_SIZE;
 /// The event page.
 pub const EVENT_PAGE: u64 = SHARED_PAGES_BASE + 3 * PAGE_SIZE;
+/// The list of devices.
+pub const DEVICE_LIST: u64 = SHARED_PAGES_BASE + 4 * PAGE_SIZE;
 /// The vCPU pages.
 pub const VCPU_PAGES: u64 = SHARED_PAGES_BASE + 0x10_0000;
 

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod carrier;
 pub mod console;
 pub mod crash;
+pub mod device;
 pub mod entropy;
 pub mod event;
 pub mod grant;

@@ -5,10 +5,12 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod balloon;
+pub mod dma;
 mod seals;
 mod words;
 mod writers;
 
+use dma::Writes;
 use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::{Errno, Gpa};
 use seals::Seals;
@@ -66,6 +68,7 @@ pub struct Ram {
     memory: GuestMemoryMmap,
     size: u64,
     seals: Seals,
+    writes: Writes,
 }
 
 impl Ram {
@@ -83,17 +86,13 @@ impl Ram {
             memory,
             size,
             seals: Seals::default(),
+            writes: Writes::default(),
         })
     }
 
     /// Size in bytes.
     pub fn size(&self) -> u64 {
         self.size
-    }
-
-    /// Seals the pages that a range lies in. [`Self::wait_for_writers`] is to follow.
-    pub fn seal(&self, gpa: Gpa, size: u64) {
-        self.seals.seal(gpa.0, size, self.size);
     }
 
     /// When this returns, nobody writes to what was sealed before.
@@ -109,6 +108,12 @@ impl Ram {
     /// Where the VMM's process has RAM mapped.
     pub fn host_address(&self) -> u64 {
         host_address(&self.memory, 0)
+    }
+
+    /// RAM for the code that handles virtqueues, whose used rings are registered by
+    /// [`Self::begin_device_write`].
+    pub(crate) fn rings(&self) -> &GuestMemoryMmap {
+        &self.memory
     }
 
     fn check(&self, gpa: Gpa, size: u64) -> Result<GuestAddress, Errno> {

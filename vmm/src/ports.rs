@@ -1,6 +1,6 @@
-//! The I/O ports that the hypercall page and the monitor use. A guest never names one.
+//! The I/O ports of hypercalls, of the monitor and of devices.
 //!
-//! All lie below 0x100, so that they fit the instruction and no register is spent on them,
+//! Those of calls and traps lie below 0x100, so that they fit the instruction and no register is spent on them,
 //! and none is a port that an in-kernel PIC (0x20, 0xa0), PIT (0x40 to 0x43) or PC speaker
 //! (0x61) answers.
 
@@ -14,3 +14,7 @@ pub const DOUBLE_TRAP: u8 = 0x55;
 pub const DOUBLE_FAULT: u8 = 0x56;
 /// OUT: a task is about to be entered, and an upcall is due.
 pub const UPCALL: u8 = 0x57;
+
+/// OUT of a byte: the first of the doorbells, which KVM turns into an eventfd. They are the only
+/// ports that a guest names, by its start-info page.
+pub const DOORBELLS: u16 = 0x100;

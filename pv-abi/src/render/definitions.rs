@@ -115,7 +115,7 @@ sources! {
     event as crate::event {
         constants: EVENT_PORTS EVENT_WORDS EVENT_PRIORITIES EVENT_PORTS_PER_PRIORITY
             TIMERS_MAX TIMER_PERIOD_MIN EVENT_SOURCE_CONSOLE EVENT_SOURCE_SHUTDOWN
-            EVENT_SOURCE_GRANT;
+            EVENT_SOURCE_GRANT EVENT_SOURCE_DEVICE EVENT_SOURCE_QUEUE;
         structs: EventPage;
     }
     time as crate::time {
@@ -125,6 +125,11 @@ sources! {
     grant as crate::grant {
         constants: GRANTS;
         structs: Attachment Offer;
+    }
+    device as crate::device {
+        constants: DEVICES DOORBELLS DEVICE_ID_MAX DEVICE_ACKNOWLEDGE DEVICE_DRIVER
+            DEVICE_DRIVER_OK DEVICE_FEATURES_OK DEVICE_NEEDS_RESET DEVICE_FAILED;
+        structs: DeviceInfo QueueSetup;
     }
     set as crate::set {
         constants: SET_ALL SET_SPARSE;

@@ -31,7 +31,7 @@ pub struct Events {
     pages: Pages,
     ports: Box<[Port]>,
     /// The port of each source, 0 for none.
-    sources: [AtomicU32; Source::ALL.len()],
+    sources: Box<[AtomicU32]>,
     table: Mutex<Table>,
 }
 
@@ -104,7 +104,7 @@ impl Events {
         Self {
             pages: Pages::new(memory, event_page, vcpu_pages),
             ports,
-            sources: Default::default(),
+            sources: (0..Source::COUNT).map(|_| AtomicU32::new(0)).collect(),
             table: Mutex::new(Table {
                 free: FreePorts::new(),
                 timers: 0,
@@ -204,7 +204,7 @@ impl Events {
     }
 
     fn source(&self, source: Source) -> &AtomicU32 {
-        &self.sources[source as usize]
+        &self.sources[source.index()]
     }
 
     /// `event_bind_vcpu`: gives a port, with its timer, to another vCPU.

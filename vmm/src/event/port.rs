@@ -4,6 +4,11 @@
 //! are in the middle of raising it. A port that is closed is nobody's first, and then waits for
 //! those threads; so what they do to the port is done when it is closed, and none comes later.
 
+use pv_abi::device::{DEVICES, DOORBELLS};
+use pv_abi::event::{
+    EVENT_SOURCE_CONSOLE, EVENT_SOURCE_DEVICE, EVENT_SOURCE_GRANT, EVENT_SOURCE_QUEUE,
+    EVENT_SOURCE_SHUTDOWN,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 use zerocopy::FromZeros;
 
@@ -31,23 +36,49 @@ pub enum Source {
     Shutdown,
     /// Another guest has granted memory to this one, or taken a grant back.
     Grant,
+    /// The device of this number has something to say.
+    Device(u8),
+    /// The queue with this doorbell has used buffers.
+    Queue(u8),
 }
 
 impl Source {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Console, Self::Shutdown, Self::Grant];
+    /// Those that every VM has.
+    pub const OF_EVERY_VM: [Self; 3] = [Self::Console, Self::Shutdown, Self::Grant];
+
+    /// How many there can be.
+    pub const COUNT: usize = Self::OF_EVERY_VM.len() + DEVICES + DOORBELLS;
 
     /// The source of an `EVENT_SOURCE_*`.
     pub fn of(number: u32) -> Option<Self> {
-        use pv_abi::event::{EVENT_SOURCE_CONSOLE, EVENT_SOURCE_GRANT, EVENT_SOURCE_SHUTDOWN};
+        let offset = |base: u32, count: usize| {
+            let offset = number.checked_sub(base)?;
+            ((offset as usize) < count).then_some(offset as u8)
+        };
         match number {
             EVENT_SOURCE_CONSOLE => Some(Self::Console),
             EVENT_SOURCE_SHUTDOWN => Some(Self::Shutdown),
             EVENT_SOURCE_GRANT => Some(Self::Grant),
-            _ => None,
+            _ => offset(EVENT_SOURCE_DEVICE, DEVICES)
+                .map(Self::Device)
+                .or_else(|| offset(EVENT_SOURCE_QUEUE, DOORBELLS).map(Self::Queue)),
+        }
+    }
+
+    /// A number below [`Self::COUNT`] that no other source has.
+    pub fn index(self) -> usize {
+        const DEVICE: usize = Source::OF_EVERY_VM.len();
+        match self {
+            Self::Console => 0,
+            Self::Shutdown => 1,
+            Self::Grant => 2,
+            Self::Device(device) => DEVICE + usize::from(device) % DEVICES,
+            Self::Queue(doorbell) => DEVICE + DEVICES + usize::from(doorbell),
         }
     }
 }
+
+const _: () = assert!(DOORBELLS == 1 << u8::BITS && DEVICES <= DOORBELLS);
 
 impl Kind {
     const fn to_bits(self) -> u64 {
@@ -59,17 +90,22 @@ impl Kind {
             Self::Source(Source::Console) => 4,
             Self::Source(Source::Shutdown) => 5,
             Self::Source(Source::Grant) => 6,
+            Self::Source(Source::Device(device)) => 7 | (device as u64) << 8,
+            Self::Source(Source::Queue(doorbell)) => 8 | (doorbell as u64) << 8,
         }
     }
 
     const fn of_bits(bits: u64) -> Self {
-        match bits {
+        let index = (bits >> 8) as u8;
+        match bits & 0xff {
             1 => Self::Alloc,
             2 => Self::Ipi,
             3 => Self::Timer,
             4 => Self::Source(Source::Console),
             5 => Self::Source(Source::Shutdown),
             6 => Self::Source(Source::Grant),
+            7 => Self::Source(Source::Device(index)),
+            8 => Self::Source(Source::Queue(index)),
             _ => Self::Free,
         }
     }
@@ -107,7 +143,7 @@ impl StateWord for AtomicU64 {
     }
 }
 
-/// Bits 15:0: threads that hold the port. 31:16: the vCPU. 39:32: the kind.
+/// Bits 15:0: threads that hold the port. 31:16: the vCPU. 47:32: the kind.
 const HOLDERS: u64 = 0xffff;
 const VCPU_SHIFT: u32 = 16;
 const KIND_SHIFT: u32 = 32;
@@ -191,7 +227,10 @@ mod tests {
     fn a_port_is_what_it_was_set_to() {
         let port = Port::<AtomicU64>::default();
         assert_eq!(port.read(), (Kind::Free, 0));
-        let sources = Source::ALL.map(Kind::Source);
+        let devices = [0, 31].map(Source::Device);
+        let queues = [0, 1, 255].map(Source::Queue);
+        let sources = [&Source::OF_EVERY_VM[..], &devices, &queues].concat();
+        let sources = sources.into_iter().map(Kind::Source);
         for kind in [Kind::Alloc, Kind::Ipi, Kind::Timer]
             .into_iter()
             .chain(sources)
@@ -206,6 +245,17 @@ mod tests {
         }
         port.close(|| panic!("nobody holds it"));
         assert_eq!(port.read(), (Kind::Free, 0));
+    }
+
+    #[test]
+    fn every_source_has_a_number_and_an_index_of_its_own() {
+        let found: Vec<_> = (0..0x2000).filter_map(Source::of).collect();
+        let mut indices: Vec<_> = found.iter().map(|source| source.index()).collect();
+        indices.sort_unstable();
+        assert_eq!(indices, (0..Source::COUNT).collect::<Vec<_>>());
+        assert_eq!(Source::of(EVENT_SOURCE_QUEUE + 7), Some(Source::Queue(7)));
+        assert_eq!(Source::of(EVENT_SOURCE_DEVICE + 32), None);
+        assert_eq!(Source::of(u32::MAX), None);
     }
 
     struct Word(Modelled);

@@ -78,7 +78,9 @@ pub(super) fn event_bind_source(
     priority: u32,
 ) -> Result<u32, Errno> {
     let services = context.services;
-    let source = Source::of(source).ok_or(Errno::EINVAL)?;
+    let source = Source::of(source)
+        .filter(|&source| services.devices.has_source(source))
+        .ok_or(Errno::EINVAL)?;
     let port = services.events.bind_source(source, vcpu, priority)?;
     // What comes from here on is told; what came before is told now.
     if source == Source::Console && services.console.input().listener_begins() {

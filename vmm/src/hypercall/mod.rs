@@ -25,6 +25,9 @@ mod vcpu;
 use crate::carrier::Mode;
 use crate::console::Console;
 use crate::console::input::InputListener;
+use crate::device::doorbell::Notifier;
+use crate::device::list::DeviceList;
+use crate::device::registry::Devices;
 use crate::event::Events;
 use crate::event::port::Source;
 use crate::grant::slots::Slots;
@@ -72,6 +75,8 @@ pub struct Services {
     pub spaces: Arc<AddressSpaces>,
     /// The grants.
     pub grants: Grants,
+    /// The devices.
+    pub devices: Devices,
 }
 
 /// What [`Services`] are made for.
@@ -105,6 +110,8 @@ pub struct ServicesConfig<'a> {
     pub grant_slots: Box<dyn Slots>,
     /// The clock.
     pub clock: Clock,
+    /// The devices.
+    pub devices: DeviceList,
 }
 
 impl Services {
@@ -135,9 +142,11 @@ impl Services {
             window: config.grant_window,
             slots: config.grant_slots,
         };
+        let notifier = Notifier::new(Arc::clone(&events), Arc::clone(&vcpus));
         Self {
             vcpus,
             events,
+            devices: Devices::new(config.devices, &config.ram, &notifier),
             timers: Timers::new(config.clock.clone(), vcpu_pages.len() as u32),
             clock: config.clock,
             spaces,

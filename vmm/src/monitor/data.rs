@@ -4,6 +4,7 @@
 use crate::carrier::Privilege;
 use crate::layout::{MONITOR_DATA, MONITOR_VCPU_PAGE, monitor_window, vcpu_page};
 use crate::ports;
+use pv_abi::device::DOORBELLS;
 use pv_abi::trap::{TRAP_VECTORS, TrapState};
 use pv_abi::vcpu_page::VcpuPage;
 use std::mem::{offset_of, size_of};
@@ -245,7 +246,7 @@ pub const fn guest_selectors(privilege: Privilege) -> (u16, u16) {
     }
 }
 
-/// The 64-bit TSS (Intel SDM vol. 3A, 8.7) with a bitmap of the ports below 0x100.
+/// The 64-bit TSS (Intel SDM vol. 3A, 8.7) with a bitmap of the ports of calls and doorbells.
 #[repr(C, packed)]
 #[derive(Clone, Copy, Debug, IntoBytes, FromZeros, Immutable, KnownLayout)]
 pub struct Tss {
@@ -257,10 +258,13 @@ pub struct Tss {
     reserved3: u16,
     io_map_base: u16,
     /// One bit a port, set: denied.
-    io_map: [u8; 32],
+    io_map: [u8; IO_MAP_SIZE],
     // The CPU reads one byte past the last port's (Intel SDM vol. 1, 19.5.2).
     io_map_end: [u8; 8],
 }
+
+/// Size of the bitmap: the doorbells are the last ports that it knows.
+const IO_MAP_SIZE: usize = (ports::DOORBELLS as usize + DOORBELLS) / 8;
 
 /// Offset of the TSS's field that says where the I/O permission bitmap is.
 pub const TSS_IO_MAP_BASE: usize = offset_of!(Tss, io_map_base);
@@ -270,7 +274,7 @@ pub const IO_MAP_OPEN: u16 = offset_of!(Tss, io_map) as u16;
 /// Last byte of the TSS, relative to its start.
 pub const TSS_LIMIT: u32 = size_of::<Tss>() as u32 - 1;
 
-const _: () = assert!(offset_of!(Tss, io_map) == 104 && size_of::<Tss>() == 144);
+const _: () = assert!(offset_of!(Tss, io_map) == 104 && size_of::<Tss>() == 112 + IO_MAP_SIZE);
 
 /// IST entry of all exceptions in ring0 mode: they must not push below the guest's RSP,
 /// where there may be a red zone or no stack.
@@ -319,7 +323,7 @@ pub fn initial(
     data.tss.ist[IST_TRAP as usize - 1] = trap_end;
     data.tss.ist[IST_DOUBLE_FAULT as usize - 1] = window + MONITOR_DATA + 0x1000;
     data.tss.io_map_base = offset_of!(Tss, io_map) as u16;
-    data.tss.io_map = [0xff; 32];
+    data.tss.io_map = [0xff; IO_MAP_SIZE];
     data.tss.io_map_end = [0xff; 8];
     if direct_io {
         // IN of 4 bytes needs the permission for four ports.
@@ -330,6 +334,20 @@ pub fn initial(
     }
     data
 }
+
+/// The part of the I/O permission bitmap that doorbells are in, for a guest kernel at CPL 3 that has
+/// so many.
+pub fn doorbell_map(count: usize) -> [u8; DOORBELLS / 8] {
+    let mut map = [0xff; DOORBELLS / 8];
+    for doorbell in 0..count.min(DOORBELLS) {
+        map[doorbell / 8] &= !(1 << (doorbell % 8));
+    }
+    map
+}
+
+/// Where that part is in the data page.
+pub const DOORBELL_MAP: usize =
+    offset_of!(MonitorData, tss) + offset_of!(Tss, io_map) + ports::DOORBELLS as usize / 8;
 
 fn gdt(tss_base: u64) -> [u64; GDT_ENTRIES] {
     // Present, S, accessed; code: L and readable; data: writable (Intel SDM vol. 3A, 3.4.5).
@@ -381,13 +399,19 @@ mod tests {
     }
 
     #[test]
-    fn only_a_direct_gate_opens_the_hypercall_port_to_cpl_3() {
-        let denied = initial(0, Privilege::Ring3, 0, 0, false).tss.io_map;
-        assert_eq!(denied, [0xff; 32]);
-        let open = initial(0, Privilege::Ring3, 0, 0, true).tss.io_map;
-        let open_ports: Vec<_> = (0..256)
-            .filter(|port| open[port / 8] & 1 << (port % 8) == 0)
-            .collect();
-        assert_eq!(open_ports, [0x50, 0x51, 0x52, 0x53]);
+    fn only_a_direct_gate_and_doorbells_open_ports_to_cpl_3() {
+        let open_ports = |map: &[u8]| -> Vec<usize> {
+            let ports = 0..map.len() * 8;
+            ports
+                .filter(|port| map[port / 8] & 1 << (port % 8) == 0)
+                .collect()
+        };
+        let map = |direct_io| initial(0, Privilege::Ring3, 0, 0, direct_io).tss.io_map;
+        assert_eq!(open_ports(&map(false)), []);
+        assert_eq!(open_ports(&map(true)), [0x50, 0x51, 0x52, 0x53]);
+        assert_eq!(open_ports(&doorbell_map(0)), []);
+        assert_eq!(open_ports(&doorbell_map(3)), [0, 1, 2]);
+        let all: Vec<_> = (0..DOORBELLS).collect();
+        assert_eq!(open_ports(&doorbell_map(usize::MAX)), all);
     }
 }

@@ -128,6 +128,15 @@ impl Monitor {
         self.write_data(offset_of!(MonitorData, in_task), &0u64)
     }
 
+    /// Lets a guest kernel at CPL 3 ring so many doorbells. At CPL 0 it may anyway, and its tasks
+    /// may not.
+    pub fn open_doorbells(&self, mode: Mode, count: usize) -> Result<(), MemoryError> {
+        match mode.privilege {
+            Privilege::Ring0 => Ok(()),
+            Privilege::Ring3 => self.write_data(data::DOORBELL_MAP, &data::doorbell_map(count)),
+        }
+    }
+
     /// Opens or closes the I/O permission bitmap, as the monitor does when it leaves or enters a
     /// task that has page tables of its own.
     pub fn open_io_map(&self) -> Result<(), MemoryError> {

@@ -4,8 +4,8 @@ use super::frames::Right;
 use super::request;
 use super::state::State;
 use crate::paging::{Access, Walk};
+use pv_abi::Errno;
 use pv_abi::mapping::Range as Element;
-use pv_abi::{Errno, Gpa};
 use std::sync::Arc;
 
 impl State {
@@ -29,11 +29,12 @@ impl State {
                 return Err(Errno::EPERM);
             }
         }
-        for piece in pieces() {
-            if let Some(gpa) = piece.gpa() {
-                self.ram.seal(Gpa(gpa), piece.size);
-            }
-        }
+        self.ram.seal(|| {
+            pieces().filter_map(|piece| {
+                let gpa = piece.gpa()?;
+                Some(gpa..gpa + piece.size)
+            })
+        })?;
         self.ram.wait_for_writers();
         Ok(())
     }

@@ -6,12 +6,14 @@ use crate::carrier::{Mode, Privilege};
 use crate::hypercall::page::HypercallPage;
 use crate::image::{Image, SEGMENTS_MAX, Segment};
 use crate::layout::{
-    COMMAND_LINE, EVENT_PAGE, HYPERCALL_PAGE, MAX_VCPUS, START_INFO, TRAP_STACK_SIZE, VCPU_PAGES,
-    vcpu_page,
+    COMMAND_LINE, DEVICE_LIST, EVENT_PAGE, HYPERCALL_PAGE, MAX_VCPUS, START_INFO, TRAP_STACK_SIZE,
+    VCPU_PAGES, vcpu_page,
 };
 use crate::memory::MemoryError;
 use crate::paging::{Access, LARGE_PAGE_SIZE, Mapping, Owner};
+use crate::ports;
 use pv_abi::address_space::{LINEAR_MAP_BASE, PAGE_SIZE, STACKS_BASE, STACKS_STRIDE};
+use pv_abi::device::{DEVICES, DeviceInfo};
 use pv_abi::start_info::{
     COMMAND_LINE_MAX, MEMORY_MAP_REGIONS, MemoryRegion, REGION_FREE, REGION_IMAGE, REGION_INITRD,
     REGION_STACK, RIGHT_EXECUTE, RIGHT_READ, RIGHT_WRITE, START_INFO_MAGIC, StartInfo,
@@ -73,6 +75,10 @@ pub struct Contents<'a> {
     pub guest: u32,
     /// How many these are.
     pub guests: u32,
+    /// Its devices.
+    pub devices: &'a [DeviceInfo],
+    /// How many doorbell ports it has; none where KVM has no ioeventfd.
+    pub doorbells: usize,
 }
 
 /// Where the guest starts.
@@ -278,6 +284,7 @@ pub fn load(
     let page = HypercallPage::new(mode);
     for (vcpu, (monitor, &trap_stack)) in (0..).zip(machine.monitors.iter().zip(&trap_stacks)) {
         monitor.initialize(mode, &page)?;
+        monitor.open_doorbells(mode, contents.doorbells)?;
         monitor.initialize_vcpu_page((vcpu == 0).then_some(boot_stack), trap_stack)?;
     }
 
@@ -311,7 +318,22 @@ pub fn load(
     info.guests = contents.guests;
     info.host_processors =
         std::thread::available_parallelism().map_or(1, |processors| processors.get() as u32);
-    map_shared(machine, mode, &info, contents.command_line, &page)?;
+    if !contents.devices.is_empty() {
+        info.devices = DEVICE_LIST;
+        info.device_count = contents.devices.len() as u32;
+    }
+    if contents.doorbells > 0 {
+        info.doorbell_port = ports::DOORBELLS;
+        info.doorbell_count = contents.doorbells as u16;
+    }
+    map_shared(
+        machine,
+        mode,
+        &info,
+        contents.devices,
+        contents.command_line,
+        &page,
+    )?;
     Ok(Start {
         entry: image.entry(),
         stack_top: boot_stack_top,
@@ -359,6 +381,7 @@ fn map_shared(
     machine: &Machine,
     mode: Mode,
     info: &StartInfo,
+    devices: &[DeviceInfo],
     command_line: &str,
     page: &HypercallPage,
 ) -> Result<(), LoadError> {
@@ -381,12 +404,23 @@ fn map_shared(
     map(COMMAND_LINE, gpa + PAGE_SIZE, Access::Read)?;
     map(HYPERCALL_PAGE, machine.hypercall_page, Access::ReadExecute)?;
     map(EVENT_PAGE, machine.event_page, Access::ReadWrite)?;
+    if info.devices != 0 {
+        let list = private.allocate(1)?;
+        for (index, device) in (0..).zip(devices) {
+            private.write_struct(list + index * size_of::<DeviceInfo>() as u64, device)?;
+        }
+        map(info.devices, list, Access::Read)?;
+    }
     for (vcpu, monitor) in (0..).zip(&machine.monitors) {
         map(vcpu_page(vcpu), monitor.vcpu_page(), Access::ReadWrite)?;
     }
     Ok(())
 }
 
+const _: () = assert!(
+    DEVICES * size_of::<DeviceInfo>() <= PAGE_SIZE as usize,
+    "the list of devices is one page"
+);
 // The stacks of a vCPU share a stride: trap stack, guard pages, boot stack.
 const _: () = assert!(pv_abi::image_note::STACK_SIZE_MAX < STACKS_STRIDE / 8);
 const _: () = assert!(LINEAR_MAP_BASE.is_multiple_of(LARGE_PAGE_SIZE));

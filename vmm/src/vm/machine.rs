@@ -281,7 +281,7 @@ pub fn has_debug_registers() -> bool {
 
 /// An upper bound of the private pages that a VM needs.
 fn private_pages(ram_size: u64, vcpus: u32) -> u64 {
-    const SHARED: u64 = 8;
+    const SHARED: u64 = 9;
     let vcpus = u64::from(vcpus);
     // The image's segments and their holes in the linear map, stacks, windows.
     let ranges = 3 * MEMORY_MAP_REGIONS as u64 + vcpus + 4;

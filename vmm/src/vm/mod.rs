@@ -9,6 +9,8 @@ pub mod stages;
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
 use crate::console::input::InputListener;
+use crate::device::list::{DeviceList, ListError};
+use crate::device::spec::{DeviceSpec, OpenError};
 use crate::event::port::Source;
 use crate::grant::Seat;
 use crate::grant::slots::KvmSlots;
@@ -56,7 +58,8 @@ pub const FEATURES: Features = Features::BATCH
     .union(Features::CLOCK)
     .union(Features::TIMERS)
     .union(Features::BALLOON)
-    .union(Features::GRANTS);
+    .union(Features::GRANTS)
+    .union(Features::DEVICES);
 
 /// How a VM is to be built.
 #[derive(Clone, Debug)]
@@ -75,6 +78,8 @@ pub struct VmConfig {
     pub initrd: Option<Arc<[u8]>>,
     /// Which guest of the process it runs.
     pub seat: Seat,
+    /// Its devices.
+    pub devices: Vec<DeviceSpec>,
 }
 
 /// Why a VM could not be built or run.
@@ -95,6 +100,12 @@ pub enum VmError {
     /// The contents could not be put into memory.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A device could not be had.
+    #[error(transparent)]
+    Device(#[from] OpenError),
+    /// The devices do not go together.
+    #[error(transparent)]
+    Devices(#[from] ListError),
     /// A vCPU failed.
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
@@ -178,18 +189,32 @@ impl Vm {
         stages: &mut Stages,
     ) -> Result<Self, VmError> {
         check(image, config)?;
+        // Before there is a VM: a guest never sees a half of what it is to have.
+        let devices = config.devices.iter().map(DeviceSpec::open);
+        let devices = DeviceList::new(devices.collect::<Result<_, _>>()?)?;
         let mut machine = Machine::new(kvm, config.memory, config.vcpus)?;
         stages.done("machine");
         let modes = HostModes::probe(&mut machine)?;
         let mode = modes.choose(config.privilege, config.carrier)?;
         stages.done("probe");
 
+        // A KVM without ioeventfd leaves the guest a call.
+        let connected = devices
+            .doorbells()
+            .all(|one| one.connect(&machine.vm).is_ok());
+        let infos = devices.infos();
         let contents = Contents {
             image,
             command_line: &config.command_line,
             initrd: config.initrd.as_deref(),
             guest: config.seat.guest,
             guests: config.seat.domains.count(),
+            devices: &infos,
+            doorbells: if connected {
+                devices.doorbells().count()
+            } else {
+                0
+            },
         };
         let tsc_offset = tsc::align(&machine.vcpus, machine.hardware);
         let clock = Clock::start(machine.tsc_frequency, tsc_offset);
@@ -237,6 +262,7 @@ impl Vm {
             features,
             mode,
             seat: config.seat.clone(),
+            devices,
             grant_window,
             grant_slots: Box::new(KvmSlots::new(Arc::clone(&vm))),
             clock,
@@ -307,6 +333,8 @@ impl Vm {
             }
             live(boot);
         });
+        // What they have of the host is free for others from here on.
+        control.services.devices.shut_down();
         first
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)

@@ -48,6 +48,7 @@ impl GuestRun<'_> {
             command_line,
             initrd: None,
             seat: Seat::alone(),
+            devices: Vec::new(),
         }
     }
 

@@ -38,6 +38,7 @@ pub fn boot(device: PathBuf) -> Result<Boot, Failure> {
             command_line: "hello".to_string(),
             initrd: None,
             seat: Seat::alone(),
+            devices: Vec::new(),
         },
         initrd: None,
         kvm: device,

@@ -5,6 +5,7 @@
 
 pub mod conclusion;
 mod crash;
+mod devices;
 mod gate;
 pub mod group;
 mod guest;
@@ -21,6 +22,7 @@ use super::report::Report;
 use super::{duration, size};
 use clap::{Args, ValueEnum};
 use conclusion::Conclusion;
+use devices::DeviceArgs;
 use group::{Group, Outcome};
 use guest::{GuestSpec, parse_vcpus};
 use initrd::Initrd;
@@ -84,6 +86,8 @@ pub struct RunArgs {
     quiet: bool,
     #[command(flatten)]
     kvm: KvmArgs,
+    #[command(flatten)]
+    devices: DeviceArgs,
     /// More words for the guest's command line
     #[arg(last = true, value_name = "WORDS")]
     words: Vec<String>,
@@ -195,6 +199,7 @@ impl Request {
                 command_line: words.join(" "),
                 initrd: None,
                 seat: Seat::alone(),
+                devices: args.devices.into_specs(),
             },
             initrd: args.initrd,
         };
@@ -204,6 +209,7 @@ impl Request {
                 memory: spec.memory.unwrap_or(first.config.memory),
                 vcpus: spec.vcpus.unwrap_or(first.config.vcpus),
                 command_line: spec.command_line,
+                devices: Vec::new(),
                 ..first.config.clone()
             },
             initrd: spec.initrd,

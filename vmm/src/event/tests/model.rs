@@ -61,7 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         2 => (port(), vcpu()).prop_map(|(port, vcpu)| Step::BindVcpu(port, vcpu)),
         6 => port().prop_map(Step::Send),
-        2 => select(Source::ALL.to_vec()).prop_map(Step::Source),
+        2 => select(Source::OF_EVERY_VM.to_vec()).prop_map(Step::Source),
         2 => port().prop_map(Step::Mask),
         2 => port().prop_map(Step::Unmask),
         1 => port().prop_map(Step::Close),

@@ -1,0 +1,66 @@
+//! What a virtio device is to the transport.
+
+use super::DeviceError;
+use super::config::Config;
+use super::queue::DeviceQueue;
+use super::stats::DeviceStats;
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What a back end does, on the thread of its device.
+pub type Work<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A device.
+pub trait Backend: Debug + Send + 'static {
+    /// The device ID (virtio 1.2, chapter 5).
+    fn device_type(&self) -> u32;
+
+    /// The feature bits of the device type that are offered. Those of the transport
+    /// ([`features::TRANSPORT`](super::features::TRANSPORT)) are added.
+    fn features(&self) -> u64;
+
+    /// The largest number of descriptors of each queue, powers of two.
+    fn queue_sizes(&self) -> Vec<u16>;
+
+    /// The configuration space at the beginning.
+    fn config(&self) -> Vec<u8>;
+
+    /// Serves the device. It ends when the device needs a reset; otherwise it is dropped, at any
+    /// point where it waits, when the device is reset.
+    ///
+    /// It runs on a thread of its own, in a tokio runtime with I/O and time, and may use
+    /// `spawn_local`; what it has spawned ends with it.
+    fn run(&mut self, active: Active) -> Work<'_, Result<(), DeviceError>>;
+
+    /// What is left to be done when [`Backend::run`] is over: once this is done, nothing of the
+    /// device touches guest memory.
+    fn stop(&mut self) -> Work<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// A device whose driver is ready.
+#[derive(Debug)]
+pub struct Active {
+    /// The features that the driver uses.
+    pub features: u64,
+    /// The queues; `None` for one that the driver has not set up.
+    pub queues: Vec<Option<DeviceQueue>>,
+    /// The configuration space.
+    pub config: Arc<Config>,
+    /// What is counted.
+    pub stats: Arc<DeviceStats>,
+}
+
+impl Active {
+    /// Takes a queue that the device cannot do without.
+    ///
+    /// # Errors
+    ///
+    /// The driver has not set it up.
+    pub fn take_queue(&mut self, index: usize) -> Result<DeviceQueue, DeviceError> {
+        let queue = self.queues.get_mut(index).and_then(Option::take);
+        queue.ok_or_else(|| DeviceError::Protocol(format!("queue {index} is not set up")))
+    }
+}

@@ -1,0 +1,54 @@
+//! The devices of a VM.
+
+use super::doorbell::Notifier;
+use super::list::DeviceList;
+use super::transport::Transport;
+use crate::event::port::Source;
+use crate::memory::Ram;
+use pv_abi::Errno;
+use std::sync::Arc;
+
+/// The devices of a VM, by their numbers.
+#[derive(Debug, Default)]
+pub struct Devices {
+    devices: Vec<Transport>,
+}
+
+impl Devices {
+    /// Those of a list, for the VM of `ram` and `notifier`.
+    pub fn new(list: DeviceList, ram: &Arc<Ram>, notifier: &Notifier) -> Self {
+        let devices = (0..=u8::MAX)
+            .zip(list.devices)
+            .map(|(number, listed)| Transport::new(number, listed, ram, notifier))
+            .collect();
+        Self { devices }
+    }
+
+    /// A device.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when there is none of this number.
+    pub fn get(&self, device: u32) -> Result<&Transport, Errno> {
+        self.devices.get(device as usize).ok_or(Errno::ENOENT)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Transport] {
+        &self.devices
+    }
+
+    /// Whether a source can ever be raised.
+    pub fn has_source(&self, source: Source) -> bool {
+        match source {
+            Source::Console | Source::Shutdown | Source::Grant => true,
+            Source::Device(number) => usize::from(number) < self.devices.len(),
+            Source::Queue(number) => self.devices.iter().any(|one| one.has_doorbell(number)),
+        }
+    }
+
+    /// Ends all of them, when the VM has ended.
+    pub fn shut_down(&self) {
+        self.devices.iter().for_each(Transport::shut_down);
+    }
+}

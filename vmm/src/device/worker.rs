@@ -1,0 +1,137 @@
+//! The thread of a device that is being served.
+
+use super::DeviceError;
+use super::backend::{Active, Backend};
+use super::doorbell::{Doorbell, Notifier};
+use super::queue::{DeviceQueue, ReadyQueue};
+use super::transport::Shared;
+use crate::sync::lock;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use tokio::runtime;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+/// What a thread is given.
+#[derive(Debug)]
+pub struct Job {
+    /// What outlives it.
+    pub shared: Arc<Shared>,
+    /// The features that the driver uses.
+    pub features: u64,
+    /// The queues that were set up.
+    pub queues: Vec<Option<ReadyQueue>>,
+    /// The doorbell of each.
+    pub doorbells: Arc<[Doorbell]>,
+    /// Raises their events.
+    pub notifier: Notifier,
+}
+
+/// A thread that serves a device.
+#[derive(Debug)]
+pub struct Worker {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+    /// The back end, when the thread has ended.
+    backend: Arc<Mutex<Option<Box<dyn Backend>>>>,
+}
+
+impl Worker {
+    /// Starts a thread that serves `backend`.
+    ///
+    /// # Errors
+    ///
+    /// The back end again, if there could be no thread.
+    pub fn start(
+        backend: Box<dyn Backend>,
+        job: Job,
+    ) -> Result<Self, (Option<Box<dyn Backend>>, io::Error)> {
+        let (stop, stopped) = oneshot::channel();
+        let slot = Arc::new(Mutex::new(Some(backend)));
+        let for_thread = Arc::clone(&slot);
+        let spawned = Builder::new()
+            .name(format!("dev-{}", job.shared.id))
+            .spawn(move || {
+                // While it is out of its slot, a panic loses it, and the device stays broken.
+                let Some(mut backend) = lock(&for_thread).take() else {
+                    return;
+                };
+                let shared = Arc::clone(&job.shared);
+                if let Err(error) = serve(&mut *backend, job, stopped) {
+                    shared.needs_reset(&error);
+                }
+                *lock(&for_thread) = Some(backend);
+            });
+        match spawned {
+            Ok(thread) => Ok(Self {
+                stop,
+                thread,
+                backend: slot,
+            }),
+            Err(error) => Err((lock(&slot).take(), error)),
+        }
+    }
+
+    /// Stops the thread; when this returns, it touches no guest memory any more. The back end,
+    /// unless the thread has panicked.
+    pub fn stop(self) -> Option<Box<dyn Backend>> {
+        // It may have ended by itself.
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+        lock(&self.backend).take()
+    }
+}
+
+/// Serves a device until it is told to stop, or needs a reset.
+fn serve(
+    backend: &mut dyn Backend,
+    job: Job,
+    stopped: oneshot::Receiver<()>,
+) -> Result<(), DeviceError> {
+    let failed = DeviceError::host("starting the device's runtime");
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let tasks = LocalSet::new();
+    let ended = tasks.block_on(&runtime, async {
+        let active = activate(job)?;
+        tokio::select! {
+            biased;
+            _ = stopped => Ok(()),
+            ended = backend.run(active) => ended,
+        }
+    });
+    // What was spawned uses guest memory too.
+    drop(tasks);
+    runtime.block_on(backend.stop());
+    ended
+}
+
+fn activate(job: Job) -> Result<Active, DeviceError> {
+    let Job {
+        shared,
+        features,
+        queues,
+        doorbells,
+        notifier,
+    } = job;
+    let queues = (0..)
+        .zip(queues.into_iter().zip(doorbells.iter()))
+        .map(|(index, (queue, doorbell))| {
+            let queue = queue.map(|ready| {
+                let (notifier, stats) = (notifier.clone(), Arc::clone(&shared.stats));
+                DeviceQueue::new(index, ready, features, doorbell, notifier, stats)
+            });
+            queue.transpose()
+        })
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(DeviceError::host("listening to a doorbell"))?;
+    Ok(Active {
+        features,
+        queues,
+        config: Arc::clone(&shared.config),
+        stats: Arc::clone(&shared.stats),
+    })
+}
