@@ -42,7 +42,7 @@ pub struct Shared {
 
 impl Shared {
     /// The device has stopped: tells the guest.
-    pub(super) fn needs_reset(&self, error: &DeviceError) {
+    pub(crate) fn needs_reset(&self, error: &DeviceError) {
         if self.complaints.fetch_add(1, Ordering::Relaxed) < COMPLAINTS_MAX {
             tracing::warn!(device = self.id, "the device needs a reset: {error}");
         }
@@ -119,11 +119,14 @@ impl Transport {
 
     /// `io_device_status`.
     pub fn status(&self) -> u32 {
-        let status = lock(&self.state).status;
+        self.status_in(&lock(&self.state))
+    }
+
+    fn status_in(&self, state: &State) -> u32 {
         if self.needs_reset() {
-            status | DEVICE_NEEDS_RESET
+            state.status | DEVICE_NEEDS_RESET
         } else {
-            status
+            state.status
         }
     }
 
@@ -256,6 +259,18 @@ impl Transport {
         state.backend = state.worker.take().and_then(Worker::stop);
         state.backend = None;
         self.shared.needs_reset.store(true, Ordering::SeqCst);
+    }
+
+    /// What a driver has made of it, for tests.
+    #[cfg(test)]
+    pub(crate) fn describe(&self) -> String {
+        let state = lock(&self.state);
+        let queues: Vec<_> = state.queues.iter().map(Option::is_some).collect();
+        format!(
+            "{:#x} {:#x} {queues:?}",
+            self.status_in(&state),
+            state.features
+        )
     }
 
     /// Whether it has a queue with this doorbell.

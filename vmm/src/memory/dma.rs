@@ -61,6 +61,12 @@ impl Ram {
         })
     }
 
+    /// What is being written, for tests.
+    #[cfg(test)]
+    pub(crate) fn device_writes(&self) -> Vec<Range<u64>> {
+        lock(&self.writes.0).iter().flatten().cloned().collect()
+    }
+
     /// Seals pages: ranges of whole ones, all or none. [`Self::wait_for_writers`] is to follow.
     ///
     /// # Errors

@@ -2,17 +2,20 @@
 //! fails has done nothing.
 
 use super::World;
+use super::devices;
 use super::world::{
     ATTACHED, BATCH, BUFFER, DEBUG, FRAME, GIVEN, GRANT_PORT, IPI_PORT, MAPPED_PAGES, OFFERED,
     PEER, POLLED, PROCESSORS, RAM_SIZE, RANGE_COUNT, RANGES, REPORT, SENT_PORT, SHARED_PAGE, TABLE,
     TIMER_PORT, answer, good_arguments, good_word, registers,
 };
 use crate::console::output::Output;
+use crate::device::features;
 use crate::grant::{GrantedRange, Seat};
 use pv_abi::address_space::{LOWER_HALF_END, MONITOR_BASE, PAGE_SIZE};
 use pv_abi::calls::{CALLS, by_number, number};
 use pv_abi::crash::CrashReport;
-use pv_abi::event::{EVENT_SOURCE_GRANT, TIMERS_MAX};
+use pv_abi::device::QueueSetup;
+use pv_abi::event::{EVENT_SOURCE_DEVICE, EVENT_SOURCE_GRANT, EVENT_SOURCE_QUEUE, TIMERS_MAX};
 use pv_abi::grant::{Attachment, GRANTS, Offer};
 use pv_abi::mapping::Range;
 use pv_abi::set::Set;
@@ -98,6 +101,119 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
             .collect(),
 
         (number::sched_shutdown, EINVAL) => fresh(&[&[120], &[256], &[u32::MAX.into()]]),
+
+        (number::io_device_status, ENOENT) => no_device(|device| vec![device]),
+        (number::io_device_set_status | number::io_device_set_features, ENOENT) => {
+            no_device(|device| vec![device, 1])
+        }
+        (number::io_device_set_status, EINVAL) => fresh(&[
+            &[devices::FRESH, 1 | 16],
+            &[devices::FRESH, 1 | 1 << 31],
+            // Not the driver's to set.
+            &[devices::DRIVEN, 1 | 2 | 64],
+            &[devices::DRIVEN, 1],
+            &[devices::FRESH, 2],
+            &[devices::DRIVEN, 1 | 2 | 8],
+            &[devices::DRIVEN, 1 | 2 | 4],
+        ]),
+        (number::io_device_set_status, EIO) => {
+            fresh(&[&[devices::BROKEN, 1], &[devices::BROKEN, 64 | 1]])
+        }
+        (number::io_device_set_features, EINVAL) => fresh(&[
+            &[devices::DRIVEN, 0],
+            &[devices::DRIVEN, 1],
+            &[devices::DRIVEN, features::VERSION_1 | 2],
+            &[devices::DRIVEN, u64::MAX],
+        ]),
+        (number::io_device_set_features, EBUSY) => fresh(&[
+            &[devices::FRESH, features::VERSION_1],
+            &[devices::SET_UP, features::VERSION_1],
+        ]),
+        (number::io_config_read, ENOENT) => no_device(|device| vec![device, 0, BUFFER, 4]),
+        (number::io_config_read, EFAULT) => bad_buffers(devices::CONFIG_SIZE, |gpa| {
+            vec![devices::FRESH, 0, gpa, devices::CONFIG_SIZE]
+        }),
+        (number::io_config_read, EINVAL) => fresh(&[
+            &[devices::FRESH, 0, BUFFER, devices::CONFIG_SIZE + 1],
+            &[devices::FRESH, devices::CONFIG_SIZE, BUFFER, 1],
+            &[devices::FRESH, u32::MAX.into(), BUFFER, 2],
+        ]),
+        (number::io_config_read, E2BIG) => fresh(&[
+            &[devices::FRESH, 0, BUFFER, 257],
+            &[devices::FRESH, 0, BUFFER, u32::MAX.into()],
+        ]),
+        (number::io_queue_setup, ENOENT) => [
+            no_device(|device| vec![device, 0, devices::SETUP]),
+            fresh(&[
+                &[devices::SET_UP, 2, devices::SETUP],
+                &[devices::SET_UP, u32::MAX.into(), devices::SETUP],
+            ]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        (number::io_queue_setup, EFAULT) => {
+            let structs = bad_structs(size_of::<QueueSetup>(), |gpa| vec![devices::SET_UP, 0, gpa]);
+            let places = [
+                (offset_of!(QueueSetup, descriptors), 16 * 8, 8),
+                (offset_of!(QueueSetup, driver), 6 + 2 * 8, 1),
+                (offset_of!(QueueSetup, device), 6 + 8 * 8, 2),
+            ];
+            let rings = places.into_iter().flat_map(|(field, size, unaligned)| {
+                let outside = [
+                    RAM_SIZE - size + 2,
+                    RAM_SIZE,
+                    1 << 32,
+                    u64::MAX - 15,
+                    BUFFER + unaligned,
+                ];
+                outside.map(|gpa| {
+                    let field = devices::SETUP + field as u64;
+                    poked(field, gpa, &[devices::SET_UP, 0, devices::SETUP])
+                })
+            });
+            let sealed = {
+                let field = devices::SETUP + offset_of!(QueueSetup, device) as u64;
+                let world = World::new();
+                let page = 0x3_8000;
+                world
+                    .services
+                    .ram
+                    .seal(|| std::iter::once(page..page + PAGE_SIZE))
+                    .unwrap();
+                world.put(field, &page);
+                (world, vec![devices::SET_UP, 0, devices::SETUP])
+            };
+            structs.into_iter().chain(rings).chain([sealed]).collect()
+        }
+        (number::io_queue_setup, EINVAL) => {
+            let sizes = [
+                0,
+                3,
+                devices::QUEUE_SIZE * 2,
+                1 << 16 | devices::QUEUE_SIZE,
+                u32::MAX,
+            ]
+            .map(|size| (offset_of!(QueueSetup, size), size));
+            let reserved = [(offset_of!(QueueSetup, reserved), 1)];
+            let fields = sizes.into_iter().chain(reserved);
+            let arguments = [devices::SET_UP, 0, devices::SETUP];
+            fields
+                .map(|(field, value)| poked(devices::SETUP + field as u64, value, &arguments))
+                .collect()
+        }
+        (number::io_queue_setup, EBUSY) => fresh(&[
+            &[devices::FRESH, 0, devices::SETUP],
+            &[devices::DRIVEN, 0, devices::SETUP],
+            &[devices::SET_UP, 1, devices::SETUP],
+        ]),
+        (number::io_queue_notify, ENOENT) => [
+            no_device(|device| vec![device, 0]),
+            fresh(&[&[devices::FRESH, 2], &[devices::FRESH, u32::MAX.into()]]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
 
         (number::mem_populate | number::mem_release | number::mem_hint, EFAULT) => {
             let size = size_of::<Range>() * usize::from(RANGE_COUNT);
@@ -279,7 +395,16 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
             ]
         }
         (number::event_bind_source, EINVAL) => {
-            fresh(&[&[0, 0, 0], &[4, 0, 0], &[2, 3, 0], &[2, 0, 4]])
+            let device = u64::from(EVENT_SOURCE_DEVICE) + devices::COUNT;
+            let queue = u64::from(EVENT_SOURCE_QUEUE) + 2 * devices::COUNT;
+            fresh(&[
+                &[0, 0, 0],
+                &[4, 0, 0],
+                &[2, 3, 0],
+                &[2, 0, 4],
+                &[device, 0, 0],
+                &[queue, 0, 0],
+            ])
         }
         (number::event_bind_source, EBUSY) => fresh(&[
             &[EVENT_SOURCE_GRANT.into(), 0, 0],
@@ -453,6 +578,13 @@ pub(super) fn bad_structs(size: usize, arguments: impl Fn(u64) -> Vec<u64>) -> V
         .into_iter()
         .map(|gpa| (World::new(), arguments(gpa)))
         .collect()
+}
+
+/// Numbers of no device.
+fn no_device(arguments: impl Fn(u64) -> Vec<u64>) -> Vec<Provocation> {
+    [devices::COUNT, 32, u32::MAX.into()]
+        .map(|device| (World::new(), arguments(device)))
+        .into()
 }
 
 /// Addresses at which there is no buffer of `size` bytes.

@@ -5,6 +5,7 @@ mod console;
 mod convention;
 mod core;
 mod debug;
+mod devices;
 mod errors;
 mod generate;
 mod grants;

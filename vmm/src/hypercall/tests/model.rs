@@ -141,7 +141,7 @@ impl Model {
         }
         let &[a, b, c, d, e, f] = registers;
         match call.number {
-            number::core_version => Ok(0x1_0001),
+            number::core_version => Ok(0x1_0002),
             number::core_features => self.put_struct(a, &FEATURES.0).map(|()| 0),
             number::core_batch => self.batch(a, b, c),
             number::core_entropy => self.entropy(a, b),
@@ -226,6 +226,13 @@ impl Model {
             }
             number::mem_offers if b > GRANTS as u64 => Err(E2BIG),
             number::mem_offers => self.check_structs::<Offer>(a, b).map(|()| 0),
+            // It has no devices.
+            number::io_device_status
+            | number::io_device_set_status
+            | number::io_device_set_features
+            | number::io_config_read
+            | number::io_queue_setup
+            | number::io_queue_notify => Err(ENOENT),
             _ => panic!("write down here what {} does", call.name),
         }
     }
@@ -284,7 +291,10 @@ impl Model {
             number::event_unmask => ports.unmask(a),
             number::event_close => ports.close(a),
             _ => {
-                let source = Source::of(a).ok_or(EINVAL)?;
+                // It has no devices.
+                let source = Source::of(a)
+                    .filter(|source| Source::OF_EVERY_VM.contains(source))
+                    .ok_or(EINVAL)?;
                 let port = ports.give(Kind::Source(source), b, c)?;
                 // All that was typed is there, and the end of the input.
                 if source == Source::Console {

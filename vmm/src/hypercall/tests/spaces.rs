@@ -7,6 +7,7 @@ use super::world::{
     TO_SEAL, TO_UNMAP, UNMAPPED_PAGE,
 };
 use pv_abi::Errno::{self, *};
+use pv_abi::Gpa;
 use pv_abi::address_space::{
     IMAGE_LOWEST, LINEAR_MAP_BASE, MONITOR_BASE, PAGE_SIZE, SHARED_PAGES_BASE,
 };
@@ -194,6 +195,19 @@ fn elements(call: u16, errno: Errno) -> Vec<Provocation> {
                 _ => with_mapping(world, mapping, list),
             };
             vec![provocation]
+        }
+        (number::as_seal, EBUSY) => {
+            let mut world = World::new();
+            let ram = &world.services.ram;
+            // Of the two pages that the call is to seal, the second.
+            let write = ram.begin_device_write(Gpa(MAPPED_PAGES + 3 * PAGE_SIZE + 8), 1);
+            world.device_writes.push(write.unwrap());
+            vec![with_range(
+                world,
+                MAPPED + 2 * PAGE_SIZE,
+                2 * PAGE_SIZE,
+                list,
+            )]
         }
         (_, EPERM) => forbidden(call, list),
         _ => Vec::new(),

@@ -1,10 +1,13 @@
 //! A VM as the dispatcher sees it: RAM, console, monitors and private pages, but no KVM.
 
+use super::devices;
 use super::slots::RecordedSlots;
 use crate::carrier::{Carrier, Gate, Mode, Privilege};
 use crate::console::Console;
 use crate::console::input::InputBuffer;
 use crate::console::output::Output;
+use crate::device::features;
+use crate::device::list::DeviceList;
 use crate::event::pages::Pages;
 use crate::event::port::{Kind, Source};
 use crate::event::reference::Words;
@@ -15,6 +18,7 @@ use crate::hypercall::stats::CallStats;
 use crate::hypercall::{Action, Arguments, CallContext, Services, ServicesConfig, dispatch};
 use crate::layout::{MONITOR_DATA, MONITOR_IDT, MONITOR_STRIDE, monitor_window};
 use crate::memory::balloon::while_the_host_has_no_memory;
+use crate::memory::dma::DeviceWrite;
 use crate::memory::{PrivateMemory, Ram};
 use crate::monitor::data::{BOUNCE_FRAMES, InterruptFrame, MonitorData};
 use crate::monitor::state::Monitor;
@@ -28,6 +32,7 @@ use pv_abi::address_space::{LINEAR_MAP_BASE, PAGE_SIZE};
 use pv_abi::calls::{CallSpec, number};
 use pv_abi::convention::{ARGUMENTS, MAX_RESULT};
 use pv_abi::crash::{CRASH_TRAP, CrashReport};
+use pv_abi::device::DEVICE_ACKNOWLEDGE;
 use pv_abi::event::{EVENT_PORTS, EVENT_SOURCE_SHUTDOWN, EventPage, TIMER_PERIOD_MIN};
 use pv_abi::grant::{GRANTS, Offer};
 use pv_abi::mapping::{Range, TASK_AREA_START};
@@ -181,6 +186,12 @@ pub(super) fn good_arguments(call: &CallSpec) -> Arguments {
         number::mem_offers => &[BUFFER, 64],
         number::io_console_write => &[MESSAGE_GPA, 4],
         number::io_console_read => &[BUFFER, 3, 0],
+        number::io_device_status => &[devices::FRESH],
+        number::io_device_set_status => &[devices::FRESH, DEVICE_ACKNOWLEDGE as u64],
+        number::io_device_set_features => &[devices::DRIVEN, features::VERSION_1],
+        number::io_config_read => &[devices::SET_UP, 0, BUFFER, devices::CONFIG_SIZE],
+        number::io_queue_setup => &[devices::SET_UP, 0, devices::SETUP],
+        number::io_queue_notify => &[devices::SET_UP, 0],
         number::debug_print => &[4, u64::from_le_bytes(*b"abcdefgh"), 0, 0, 0, 0],
         number::debug_crash_report => &[REPORT],
         number::debug_trace_mark => &[1, 2],
@@ -255,6 +266,7 @@ pub(super) struct Snapshot {
     action: String,
     slots: String,
     offers: String,
+    devices: String,
 }
 
 impl Snapshot {
@@ -269,6 +281,7 @@ impl Snapshot {
             ("action", self.action == other.action),
             ("slots", self.slots == other.slots),
             ("offers", self.offers == other.offers),
+            ("devices", self.devices == other.devices),
         ]
         .into_iter()
         .filter_map(|(name, same)| (!same).then_some(name))
@@ -291,6 +304,8 @@ pub(super) struct World {
     pub domains: Arc<Domains>,
     /// Those of them that run beside this one, the peer first.
     pub others: Vec<World>,
+    /// What devices are writing.
+    pub device_writes: Vec<DeviceWrite>,
     /// The memory slots of attached grants.
     pub slots: Arc<RecordedSlots>,
     /// What the guest sees of its events.
@@ -386,6 +401,11 @@ impl World {
         input.push(TYPED);
         let slots = Arc::<RecordedSlots>::default();
         let domains = Arc::clone(&seat.domains);
+        // Of several guests the first has devices.
+        let devices = match (seat.guest, domains.count()) {
+            (0, 2..) => devices::list(),
+            _ => DeviceList::default(),
+        };
         let vcpu_pages: Vec<_> = monitors.iter().map(Monitor::vcpu_page).collect();
         let world = Self {
             services: Arc::new(Services::new(ServicesConfig {
@@ -400,6 +420,7 @@ impl World {
                 features,
                 mode,
                 seat,
+                devices,
                 grant_window: Window::behind(private.start() + private.size()),
                 grant_slots: Box::new(Arc::clone(&slots)),
                 clock: Clock::start(1_000_000_000, 0),
@@ -411,6 +432,7 @@ impl World {
             has_memory: true,
             domains,
             others: Vec::new(),
+            device_writes: Vec::new(),
             slots,
             event_pages: Pages::new(Arc::clone(&private), event_page, &vcpu_pages),
             event_page,
@@ -470,6 +492,7 @@ impl World {
         self.put(POLLED, &[TIMER_PORT as u32, SENT_PORT as u32]);
         self.put(PROCESSORS, &Set::default());
         self.furnish_spaces();
+        devices::furnish(self);
     }
 
     /// Has a call that waits find what it waits for.
@@ -698,6 +721,7 @@ impl World {
             action: format!("{:?}", self.action),
             slots: self.attached(),
             offers: format!("{:?}", self.offers()),
+            devices: devices::state(&self.services.devices, &self.services.ram),
         }
     }
 

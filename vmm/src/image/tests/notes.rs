@@ -62,7 +62,7 @@ fn notes_of_others_do_not_matter() {
 fn a_note_with_impossible_demands_is_refused() {
     assert_eq!(
         refusal_after(|elf| (elf.note.abi_major, elf.note.abi_minor) = (2, 7)),
-        "the image is built for ABI 2.7, newer than 1.1, which this VMM speaks; run it with a \
+        "the image is built for ABI 2.7, newer than 1.2, which this VMM speaks; run it with a \
          newer Paravane"
     );
     assert_eq!(
