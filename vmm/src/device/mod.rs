@@ -26,6 +26,9 @@ mod worker;
 
 pub use error::DeviceError;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 /// Feature bits of the transport, which every device has (virtio 1.2, chapter 6).
 pub mod features {
     /// VIRTIO_F_RING_INDIRECT_DESC.

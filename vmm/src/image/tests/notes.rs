@@ -67,7 +67,7 @@ fn a_note_with_impossible_demands_is_refused() {
     );
     assert_eq!(
         refusal_after(|elf| (elf.note.abi_major, elf.note.abi_minor) = (0, 9)),
-        "the image is built for ABI 0.9, older than 1.1, which this VMM speaks; build it again"
+        "the image is built for ABI 0.9, older than 1.2, which this VMM speaks; build it again"
     );
     accepted_after(|elf| elf.note.abi_minor = 99);
     assert_eq!(

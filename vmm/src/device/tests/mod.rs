@@ -1,0 +1,5 @@
+//! Devices without a KVM: a driver in a test, on rings in RAM.
+
+mod hostile;
+pub(crate) mod rig;
+mod transport;
