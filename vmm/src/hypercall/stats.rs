@@ -180,10 +180,7 @@ impl CallStats {
 
     /// The calls that were made, with the time that the VMM spent on each.
     pub fn summary(&self, tsc_frequency: u64) -> Vec<CallSummary> {
-        let nanoseconds = |cycles: u64| {
-            u64::try_from(u128::from(cycles) * 1_000_000_000 / u128::from(tsc_frequency.max(1)))
-                .unwrap_or(u64::MAX)
-        };
+        let nanoseconds = |cycles: u64| nanoseconds(cycles, tsc_frequency);
         CALLS
             .iter()
             .zip(&self.latencies)
@@ -197,6 +194,12 @@ impl CallStats {
             })
             .collect()
     }
+}
+
+/// Cycles of a TSC of this frequency in Hz, in nanoseconds.
+pub fn nanoseconds(cycles: u64, tsc_frequency: u64) -> u64 {
+    u64::try_from(u128::from(cycles) * 1_000_000_000 / u128::from(tsc_frequency.max(1)))
+        .unwrap_or(u64::MAX)
 }
 
 /// How often a call was made and how long the VMM took for it (the exit not included).

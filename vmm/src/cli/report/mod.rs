@@ -1,11 +1,13 @@
 //! The report about a run: what `--report` writes.
 
+mod devices;
 mod memory;
 
 use super::image_source::ImageSource;
 use super::run::conclusion::Conclusion;
 use super::run::group::Outcome;
 use super::run::{GuestRequest, Request, Run};
+use devices::DeviceReport;
 use memory::MemoryUse;
 use paravane::carrier::Mode;
 use paravane::hypercall::stats::{CallSummary, Histogram};
@@ -70,6 +72,8 @@ struct RunReport {
     batched_calls: u64,
     console_written_bytes: u64,
     timers: TimerReport,
+    /// The devices, in the order of their numbers.
+    devices: Vec<DeviceReport>,
 }
 
 /// By how much timers were late: from a deadline until its port was raised.
@@ -150,6 +154,14 @@ impl RunReport {
             batched_calls: stats.batched,
             console_written_bytes: finished.console_written,
             timers: TimerReport::new(&vm.control().services.timers.lateness()),
+            devices: vm
+                .control()
+                .services
+                .devices
+                .all()
+                .iter()
+                .map(|device| DeviceReport::new(device, vm.tsc_frequency))
+                .collect(),
         }
     }
 }
