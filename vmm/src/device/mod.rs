@@ -8,6 +8,7 @@
 //! A device without a driver has no thread, and one without work sleeps.
 
 pub mod backend;
+pub mod block;
 pub mod chain;
 pub mod config;
 pub mod dma;
@@ -17,6 +18,7 @@ mod error;
 pub mod list;
 pub mod options;
 pub mod queue;
+pub mod rate;
 pub mod registry;
 pub mod spec;
 pub mod stats;

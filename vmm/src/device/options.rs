@@ -119,18 +119,23 @@ impl Options {
         let wrong = || {
             format!("{key}={value} is not a size; use bytes or a unit of K, M, G and T, as in 10M")
         };
-        let digits = value.trim_end_matches(|one: char| !one.is_ascii_digit());
-        let shift = match value.get(digits.len()..).unwrap_or_default() {
-            "" => 0,
-            "K" | "k" => 10,
-            "M" | "m" => 20,
-            "G" | "g" => 30,
-            "T" | "t" => 40,
-            _ => return Err(wrong()),
+        size(&value).map(Some).ok_or_else(wrong)
+    }
+
+    /// Takes a number of bytes per second: a size, with or without `/s`.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or 0.
+    pub fn take_rate(&mut self, key: &str) -> Result<Option<u64>, String> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
         };
-        let number: u64 = digits.parse().map_err(|_| wrong())?;
-        let size = number.checked_mul(1 << shift).filter(|&size| size > 0);
-        size.map(Some).ok_or_else(wrong)
+        let wrong = || {
+            format!("{key}={value} is not a rate; use bytes or a unit of K, M, G and T, as in 10M/s")
+        };
+        let bytes = size(value.strip_suffix("/s").unwrap_or(&value));
+        bytes.map(Some).ok_or_else(wrong)
     }
 
     /// Checks that nothing is left.
@@ -151,6 +156,21 @@ impl Options {
             )),
         }
     }
+}
+
+/// A size of one byte or more.
+fn size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|one: char| !one.is_ascii_digit());
+    let shift = match text.get(digits.len()..).unwrap_or_default() {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        "T" | "t" => 40,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok()?;
+    number.checked_mul(1 << shift).filter(|&size| size > 0)
 }
 
 /// Splits at single commas.
@@ -210,6 +230,12 @@ mod tests {
         for bad in ["s=", "s=K", "s=0", "s=1X", "s=-1", "s=99999999T"] {
             let size = Options::parse(bad).unwrap().take_size("s");
             assert!(size.unwrap_err().contains(" is not a size"), "{bad}");
+            let rate = Options::parse(bad).unwrap().take_rate("s");
+            assert!(rate.unwrap_err().contains(" is not a rate"), "{bad}");
+        }
+        for good in ["s=2K", "s=2048/s", "s=2k/s"] {
+            let rate = Options::parse(good).unwrap().take_rate("s");
+            assert_eq!(rate, Ok(Some(2048)), "{good}");
         }
         let flag = Options::parse("f=1").unwrap().take_flag("f");
         assert_eq!(flag, Err("f=1 is neither f=on nor f=off".to_string()));
