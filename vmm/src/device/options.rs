@@ -132,7 +132,9 @@ impl Options {
             return Ok(None);
         };
         let wrong = || {
-            format!("{key}={value} is not a rate; use bytes or a unit of K, M, G and T, as in 10M/s")
+            format!(
+                "{key}={value} is not a rate; use bytes or a unit of K, M, G and T, as in 10M/s"
+            )
         };
         let bytes = size(value.strip_suffix("/s").unwrap_or(&value));
         bytes.map(Some).ok_or_else(wrong)

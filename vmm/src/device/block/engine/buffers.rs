@@ -1,6 +1,7 @@
 //! The memory that a request moves data from or to, and how far it has come.
 #![allow(unsafe_code)]
 
+use crate::device::dma::Dma;
 use std::fmt::Debug;
 use vm_memory::VolatileSlice;
 
@@ -16,6 +17,13 @@ const MAX_IOVECS: usize = 1024;
 pub unsafe trait Buffers: Send + Debug {
     /// Where the buffers are, in order.
     fn iovecs(&self) -> &[libc::iovec];
+}
+
+// SAFETY: RAM stays mapped while the value lives, and nothing has a Rust reference into it.
+unsafe impl Buffers for Dma {
+    fn iovecs(&self) -> &[libc::iovec] {
+        self.iovecs()
+    }
 }
 
 /// A request's buffers and its place in the image.

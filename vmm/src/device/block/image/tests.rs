@@ -105,10 +105,7 @@ fn what_is_no_image_is_told() {
     let folder = Folder::new();
     let said = |path: &Path| refused(&options(path, false));
     let at = |name: &str| folder.0.path().join(name);
-    assert_eq!(
-        said(&at("none")),
-        "the image PATH: there is no such file"
-    );
+    assert_eq!(said(&at("none")), "the image PATH: there is no such file");
     let file = folder.file("file", &[0; 513]);
     assert_eq!(
         said(&file.join("x")),
@@ -137,10 +134,7 @@ fn what_is_no_image_is_told() {
         0,
     )
     .unwrap();
-    assert_eq!(
-        said(&fifo),
-        format!("the image PATH: it is a FIFO{kind}")
-    );
+    assert_eq!(said(&fifo), format!("the image PATH: it is a FIFO{kind}"));
     let _socket = UnixListener::bind(at("socket")).unwrap();
     assert_eq!(
         said(&at("socket")),

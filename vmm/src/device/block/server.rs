@@ -1,0 +1,299 @@
+//! The loop that serves a disk's queues.
+//!
+//! One task serves all of them, in rounds: it takes what there is, starts it, takes what is over,
+//! and then tells each queue's driver once. While there is work it looks at the rings by itself, so
+//! the driver need not ring.
+
+use super::device::BlockDevice;
+use super::disk::Disk;
+use super::engine::{Done, Engine, Operation, Transfer};
+use super::in_flight::{InFlight, Pending};
+use super::request::{Header, Request, Segment, Status};
+use crate::device::DeviceError;
+use crate::device::backend::Active;
+use crate::device::chain::Chain;
+use crate::device::queue::DeviceQueue;
+use crate::device::rate::RateLimiter;
+use crate::device::stats::DeviceStats;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use virtio_bindings::virtio_blk::VIRTIO_BLK_F_FLUSH;
+
+/// How long the rings are looked at after the last request, before the thread sleeps.
+const POLL: Duration = Duration::from_micros(20);
+
+/// A round ends when this much was started, so that what is over is told before it is stale.
+const ROUND_BYTES: u64 = 1 << 20;
+
+/// After so many rounds the thread's other tasks have their turn.
+const ROUNDS: u32 = 16;
+
+/// A disk that is being served.
+pub(super) struct Server<'a> {
+    path: &'a Path,
+    disk: &'a Disk,
+    rate: &'a mut RateLimiter,
+    engine: &'a mut Engine,
+    in_flight: &'a mut InFlight,
+    stats: Arc<DeviceStats>,
+    queues: Vec<Served>,
+    // Without FLUSH a driver counts on what was written being on disk (virtio 1.2, 5.2.6.2).
+    write_through: bool,
+    // The kernel tells of lost writes once. After that no flush may succeed.
+    flush_failed: bool,
+    told: bool,
+    // When the rate allows the next request, if one is waiting.
+    limited: Option<tokio::time::Instant>,
+}
+
+#[derive(Debug)]
+struct Served {
+    queue: Option<DeviceQueue>,
+    // Something was put back that its driver has not been told of.
+    pushed: bool,
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(device: &'a mut BlockDevice, active: Active) -> Option<Self> {
+        let queues = active.queues.into_iter();
+        Some(Self {
+            path: &device.path,
+            disk: &device.disk,
+            rate: &mut device.rate,
+            engine: device.engine.as_mut()?,
+            in_flight: &mut device.in_flight,
+            stats: active.stats,
+            queues: queues
+                .map(|queue| Served {
+                    queue,
+                    pushed: false,
+                })
+                .collect(),
+            write_through: active.features & 1 << VIRTIO_BLK_F_FLUSH == 0,
+            flush_failed: false,
+            told: false,
+            limited: None,
+        })
+    }
+
+    /// Serves until the device needs a reset.
+    pub(super) async fn serve(&mut self) -> Result<(), DeviceError> {
+        let mut rounds = 0;
+        let mut last = Instant::now();
+        loop {
+            if self.round()? {
+                last = Instant::now();
+                rounds += 1;
+                if rounds % ROUNDS == 0 {
+                    tokio::task::yield_now().await;
+                }
+            } else if self.limited.is_none() && last.elapsed() < POLL {
+                std::hint::spin_loop();
+            } else {
+                self.sleep().await?;
+                last = Instant::now();
+            }
+        }
+    }
+
+    /// Takes and starts, ends and tells. Whether there was anything.
+    fn round(&mut self) -> Result<bool, DeviceError> {
+        let failed = DeviceError::host("the disk's I/O");
+        let started = self.start()?;
+        self.engine.submit().map_err(&failed)?;
+        let mut ended = false;
+        while let Some(done) = self.engine.take().map_err(&failed)? {
+            ended = true;
+            self.end(done)?;
+        }
+        for served in &mut self.queues {
+            if let (true, Some(queue)) = (std::mem::take(&mut served.pushed), &mut served.queue) {
+                queue.notify()?;
+            }
+        }
+        Ok(started || ended)
+    }
+
+    /// Takes requests of all queues, as many as there are, may be and make a round.
+    fn start(&mut self) -> Result<bool, DeviceError> {
+        self.limited = None;
+        let mut started = 0;
+        let mut any = false;
+        for index in 0..self.queues.len() {
+            while started < ROUND_BYTES
+                && self.in_flight.has_room()
+                && let Some(chain) = self.pop(index)?
+            {
+                any = true;
+                let bytes = u64::from(chain.readable().max(chain.writable()));
+                self.rate.charge(bytes);
+                started += bytes;
+                self.begin(index, chain)?;
+            }
+        }
+        Ok(any)
+    }
+
+    fn pop(&mut self, index: usize) -> Result<Option<Chain>, DeviceError> {
+        let Some(queue) = self.queue(index) else {
+            return Ok(None);
+        };
+        if !queue.has_request()? {
+            return Ok(None);
+        }
+        self.limited = self.rate.wait_until();
+        match (self.limited, self.queue(index)) {
+            (None, Some(queue)) => queue.pop(),
+            _ => Ok(None),
+        }
+    }
+
+    fn queue(&mut self, index: usize) -> Option<&mut DeviceQueue> {
+        self.queues.get_mut(index)?.queue.as_mut()
+    }
+
+    /// Begins a request; one that is wrong, or easy, ends at once.
+    fn begin(&mut self, queue: usize, mut chain: Chain) -> Result<(), DeviceError> {
+        let header: Header = chain.read_struct()?;
+        let Some(room) = chain.writable().checked_sub(1) else {
+            let reason = "a request of the block device has no room for its status";
+            return Err(DeviceError::Protocol(reason.into()));
+        };
+        let mut data = 0;
+        let request = self.disk.request(&header, chain.readable(), room);
+        let operation = match request {
+            Err(status) => return self.finish(queue, chain, status, 0),
+            Ok(Request::GetId) => {
+                let serial = self.disk.serial;
+                let size = serial.len().min(room as usize);
+                let written = chain.write(serial.get(..size).unwrap_or_default())?;
+                return self.finish(queue, chain, Status::Ok, written as u32);
+            }
+            Ok(Request::Read { length: 0, .. } | Request::Write { length: 0, .. }) => {
+                return self.finish(queue, chain, Status::Ok, 0);
+            }
+            Ok(Request::Read { offset, length }) => {
+                data = length;
+                let dma = chain.dma_to_guest(length)?;
+                Operation::Read(Transfer::new(offset, Box::new(dma)))
+            }
+            Ok(Request::Write { offset, length }) => {
+                let dma = chain.dma_from_guest(length)?;
+                Operation::Write {
+                    transfer: Transfer::new(offset, Box::new(dma)),
+                    durable: self.write_through,
+                }
+            }
+            Ok(Request::Flush) if self.flush_failed => {
+                return self.finish(queue, chain, Status::IoError, 0);
+            }
+            Ok(Request::Flush) => Operation::Flush,
+            Ok(Request::Discard(count)) => match self.discard(&mut chain, count)? {
+                Ok(operation) => operation,
+                Err(status) => return self.finish(queue, chain, status, 0),
+            },
+            Ok(Request::WriteZeroes) => match self.disk.zeroes_range(&chain.read_struct()?) {
+                Ok((range, may_unmap)) => Operation::WriteZeroes { range, may_unmap },
+                Err(status) => return self.finish(queue, chain, status, 0),
+            },
+        };
+        let flush = matches!(operation, Operation::Flush);
+        let pending = Pending {
+            queue,
+            chain,
+            data,
+            flush,
+        };
+        if let Some(token) = self.in_flight.add(pending) {
+            self.engine.start(token, operation);
+        }
+        Ok(())
+    }
+
+    fn discard(
+        &self,
+        chain: &mut Chain,
+        count: u32,
+    ) -> Result<Result<Operation, Status>, DeviceError> {
+        let mut ranges = Vec::new();
+        for _ in 0..count {
+            let segment: Segment = chain.read_struct()?;
+            match self.disk.discard_range(&segment) {
+                Ok(range) => ranges.push(range),
+                Err(status) => return Ok(Err(status)),
+            }
+        }
+        // Nothing to be done, which fallocate would not take.
+        ranges.retain(|range| !range.is_empty());
+        Ok(Ok(Operation::Discard(ranges)))
+    }
+
+    /// Ends what the engine has done.
+    fn end(&mut self, done: Done) -> Result<(), DeviceError> {
+        let Some(pending) = self.in_flight.remove(done.token) else {
+            return Ok(());
+        };
+        let status = match done.result {
+            Ok(()) => Status::Ok,
+            Err(error) => {
+                self.flush_failed |= pending.flush;
+                self.stats.add("host_errors", 1);
+                if !std::mem::replace(&mut self.told, true) {
+                    let path = self.path.display();
+                    tracing::warn!("the image {path}: {error}; the guest gets I/O errors");
+                }
+                Status::IoError
+            }
+        };
+        self.finish(pending.queue, pending.chain, status, pending.data)
+    }
+
+    fn finish(
+        &mut self,
+        queue: usize,
+        mut chain: Chain,
+        status: Status,
+        data: u32,
+    ) -> Result<(), DeviceError> {
+        chain.write_at_end(&[status as u8])?;
+        if let Some(served) = self.queues.get_mut(queue)
+            && let Some(queue) = &mut served.queue
+        {
+            queue.push(chain, data + 1)?;
+            served.pushed = true;
+        }
+        Ok(())
+    }
+
+    /// Waits until there may be something to do.
+    async fn sleep(&mut self) -> Result<(), DeviceError> {
+        let limited = self.limited;
+        // A request that cannot be started is not waited for.
+        let listens = limited.is_none() && self.in_flight.has_room();
+        let queues = self.queues.iter_mut().filter(|_| listens);
+        type Waiting<'w> = Pin<Box<dyn Future<Output = Result<(), DeviceError>> + 'w>>;
+        let mut waiting: Vec<Waiting<'_>> = queues
+            .filter_map(|served| served.queue.as_mut())
+            .map(|queue| Box::pin(queue.ready()) as Waiting<'_>)
+            .collect();
+        let any = std::future::poll_fn(|context| {
+            let mut polled = waiting.iter_mut().map(|one| one.as_mut().poll(context));
+            polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        });
+        let timer = async {
+            match limited {
+                Some(when) => tokio::time::sleep_until(when).await,
+                None => std::future::pending().await,
+            }
+        };
+        let timer = pin!(timer);
+        tokio::select! {
+            heard = any => heard,
+            ready = self.engine.wait() => ready.map_err(DeviceError::host("the disk's I/O")),
+            () = timer => Ok(()),
+        }
+    }
+}
