@@ -113,6 +113,12 @@ impl Transport {
         }
     }
 
+    /// The features that it offers, and its number of queues.
+    #[cfg(test)]
+    pub fn offers(&self) -> (u64, usize) {
+        (self.offered, self.queue_sizes.len())
+    }
+
     fn needs_reset(&self) -> bool {
         self.shared.needs_reset.load(Ordering::SeqCst)
     }

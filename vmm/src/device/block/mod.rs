@@ -11,6 +11,8 @@ mod in_flight;
 mod options;
 mod request;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use device::BlockDevice;
 pub use options::{BlockOptions, KNOWN};

@@ -40,6 +40,7 @@ pub(super) struct Server<'a> {
     in_flight: &'a mut InFlight,
     stats: Arc<DeviceStats>,
     queues: Vec<Served>,
+    first: usize,
     // Without FLUSH a driver counts on what was written being on disk (virtio 1.2, 5.2.6.2).
     write_through: bool,
     // The kernel tells of lost writes once. After that no flush may succeed.
@@ -72,6 +73,7 @@ impl<'a> Server<'a> {
                     pushed: false,
                 })
                 .collect(),
+            first: 0,
             write_through: active.features & 1 << VIRTIO_BLK_F_FLUSH == 0,
             flush_failed: false,
             told: false,
@@ -122,7 +124,10 @@ impl<'a> Server<'a> {
         self.limited = None;
         let mut started = 0;
         let mut any = false;
-        for index in 0..self.queues.len() {
+        let count = self.queues.len();
+        // Each round begins with another queue, so that none keeps the others out.
+        self.first = (self.first + 1) % count.max(1);
+        for index in (self.first..count).chain(0..self.first) {
             while started < ROUND_BYTES
                 && self.in_flight.has_room()
                 && let Some(chain) = self.pop(index)?
