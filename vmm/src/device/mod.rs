@@ -23,6 +23,8 @@ pub mod registry;
 pub mod spec;
 pub mod stats;
 pub mod transport;
+pub mod unix_socket;
+pub mod vsock;
 pub mod watched;
 mod worker;
 
