@@ -11,6 +11,7 @@ pub mod backend;
 pub mod block;
 pub mod chain;
 pub mod config;
+pub mod console;
 pub mod dma;
 pub mod doorbell;
 pub mod entropy;
@@ -22,6 +23,8 @@ pub mod rate;
 pub mod registry;
 pub mod spec;
 pub mod stats;
+#[cfg(test)]
+mod test_rig;
 pub mod transport;
 pub mod unix_socket;
 pub mod vsock;

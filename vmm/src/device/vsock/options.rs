@@ -105,6 +105,9 @@ mod tests {
         };
         drop(open(rest).unwrap());
         let error = open(rest + 1).unwrap_err().to_string();
-        assert!(error.ends_with("has 97 bytes; at most 96 fit here"), "{error}");
+        assert!(
+            error.ends_with("has 97 bytes; at most 96 fit here"),
+            "{error}"
+        );
     }
 }

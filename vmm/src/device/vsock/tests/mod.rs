@@ -1,6 +1,7 @@
 //! The muxer with real Unix sockets, and a guest that is made of packets.
 
 mod credit;
+mod device;
 mod ends;
 mod hostile;
 mod random;
