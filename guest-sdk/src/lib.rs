@@ -34,6 +34,8 @@ pub mod entropy;
 mod entry;
 pub mod event;
 pub mod exec;
+#[cfg(feature = "fat")]
+pub mod fs;
 pub mod grant;
 pub mod heap;
 pub mod hypercall;
@@ -61,6 +63,7 @@ pub mod tls;
 pub mod trap;
 pub mod upcall;
 pub mod vcpu;
+pub mod virtio;
 mod wait;
 
 /// Makes a function a test, which runs in a guest of its own; [`test`] says how.

@@ -43,6 +43,16 @@ impl Pages {
         Some(pages)
     }
 
+    /// Pages whose value was forgotten.
+    ///
+    /// # Safety
+    ///
+    /// They were so many bytes, from there on, and nobody else has them.
+    #[cfg(feature = "virtio-drivers")]
+    pub(crate) unsafe fn from_raw(start: NonNull<u8>, size: usize) -> Self {
+        Self { start, size }
+    }
+
     /// Where they begin.
     pub fn as_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
