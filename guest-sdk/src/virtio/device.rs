@@ -62,7 +62,9 @@ pub fn devices() -> impl Iterator<Item = Found> {
     } else {
         &[]
     };
-    (0..).zip(devices).map(|(number, info)| Found { number, info })
+    (0..)
+        .zip(devices)
+        .map(|(number, info)| Found { number, info })
 }
 
 /// The first device of a [`kind`](super::kind), or the one of them that the operator calls `id`.
@@ -201,7 +203,8 @@ impl Device {
     ///
     /// For a structure of more than 256 bytes.
     pub fn config<T: FromBytes + IntoBytes>(&self, offset: u32) -> Result<T, Errno> {
-        self.config_with_generation(offset).map(|(config, _)| config)
+        self.config_with_generation(offset)
+            .map(|(config, _)| config)
     }
 
     /// As [`Device::config`], with the generation: how often the configuration has changed.
@@ -213,14 +216,34 @@ impl Device {
         &self,
         offset: u32,
     ) -> Result<(T, u32), Errno> {
-        assert!(size_of::<T>() <= CONFIG_CHUNK);
         let mut config = T::new_zeroed();
-        let bytes = config.as_mut_bytes();
-        let gpa = address::virt_to_phys(bytes.as_mut_ptr(), bytes.len()).ok_or(Errno::EFAULT)?;
-        // SAFETY: the call writes to `config` alone, for which any bytes are a value.
-        let generation =
-            unsafe { raw::io_config_read(self.number(), offset, gpa, bytes.len() as u32) }?;
+        let generation = self.read_config(offset, config.as_mut_bytes())?;
         Ok((config, generation))
+    }
+
+    /// Reads the configuration space as far as the structure and the device have it. What the
+    /// device does not have is zero.
+    ///
+    /// # Errors
+    ///
+    /// Those of `io_config_read`; none is expected.
+    ///
+    /// # Panics
+    ///
+    /// For a structure of more than 256 bytes.
+    pub fn config_prefix<T: FromBytes + IntoBytes>(&self) -> Result<T, Errno> {
+        let mut config = T::new_zeroed();
+        let size = size_of::<T>().min(self.found.info.config_size as usize);
+        self.read_config(0, &mut config.as_mut_bytes()[..size])?;
+        Ok(config)
+    }
+
+    /// Reads bytes of the configuration space, and gives its generation.
+    fn read_config(&self, offset: u32, bytes: &mut [u8]) -> Result<u32, Errno> {
+        assert!(bytes.len() <= CONFIG_CHUNK);
+        let gpa = address::virt_to_phys(bytes.as_mut_ptr(), bytes.len()).ok_or(Errno::EFAULT)?;
+        // SAFETY: the call writes to these bytes alone.
+        unsafe { raw::io_config_read(self.number(), offset, gpa, bytes.len() as u32) }
     }
 
     /// Tells the device where a queue is.
@@ -265,7 +288,10 @@ impl Device {
     /// # Errors
     ///
     /// Those of [`Port::for_source`].
-    pub fn on_change(&self, handler: impl Fn(Changes) + Send + Sync + 'static) -> Result<(), Errno> {
+    pub fn on_change(
+        &self,
+        handler: impl Fn(Changes) + Send + Sync + 'static,
+    ) -> Result<(), Errno> {
         let number = self.number();
         let source = Source::Device(number);
         let port = Port::for_source(source, vcpu::id(), Priority::default())?;

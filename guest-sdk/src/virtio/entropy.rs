@@ -38,12 +38,14 @@ impl Entropy {
         let requests = Requests::new(&device, 0, options)?;
         let stop = requests.stopper();
         device.on_change(move |change| {
-            if change == super::Changes::Stopped {
+            if change == Changes::Stopped {
                 stop();
             }
         })?;
-        device.start()?;
-        Ok(Self { requests, device })
+        // From here on the handler is removed when this is dropped.
+        let entropy = Self { requests, device };
+        entropy.device.start()?;
+        Ok(entropy)
     }
 
     /// Fills memory with random bytes.

@@ -74,7 +74,10 @@ unsafe impl virtio_drivers::Hal for Hal {
         // SAFETY: `share` made the copy, of this size, and leaked it.
         unsafe {
             if direction != BufferDirection::DriverToDevice {
-                buffer.cast::<u8>().as_ptr().copy_from_nonoverlapping(copy, size);
+                buffer
+                    .cast::<u8>()
+                    .as_ptr()
+                    .copy_from_nonoverlapping(copy, size);
             }
             if let Ok(layout) = Layout::array::<u8>(size) {
                 alloc::alloc::dealloc(copy, layout);

@@ -168,11 +168,17 @@ impl Queue {
                 address: segment.gpa.0,
                 size: segment.size,
                 flags,
-                next: if is_last { 0 } else { (base + index + 1) as u16 },
+                next: if is_last {
+                    0
+                } else {
+                    (base + index + 1) as u16
+                },
             };
             match self.indirect {
                 true => self.rings.set_in_table(first + index, descriptor),
-                false => self.rings.set_descriptor((first + index) as u16, descriptor),
+                false => self
+                    .rings
+                    .set_descriptor((first + index) as u16, descriptor),
             }
         }
         let head = match self.indirect {
@@ -237,7 +243,11 @@ impl Queue {
             return Ok(None);
         }
         let element = self.rings.used(self.used);
-        let per_slot = if self.indirect { 1 } else { self.segments.into() };
+        let per_slot = if self.indirect {
+            1
+        } else {
+            self.segments.into()
+        };
         let slot = (element.head / per_slot) as usize;
         let known = element.head.is_multiple_of(per_slot)
             && self.in_flight.get_mut(slot).is_some_and(core::mem::take);

@@ -155,7 +155,9 @@ impl Rings {
     }
 
     fn at<T>(&self, offset: usize) -> *mut T {
-        assert!(offset + size_of::<T>() <= self.pages.size() && offset.is_multiple_of(align_of::<T>()));
+        assert!(
+            offset + size_of::<T>() <= self.pages.size() && offset.is_multiple_of(align_of::<T>())
+        );
         // SAFETY: it is within the pages.
         unsafe { self.pages.as_ptr().add(offset).cast() }
     }

@@ -74,11 +74,7 @@ impl<O: Operation> State<O> {
     }
 
     /// Makes a request, if there is a slot for it. Otherwise the task is woken when there is one.
-    pub fn make(
-        &mut self,
-        operation: &mut Option<O>,
-        waker: &Waker,
-    ) -> Result<Option<u16>, Error> {
+    pub fn make(&mut self, operation: &mut Option<O>, waker: &Waker) -> Result<Option<u16>, Error> {
         if self.stopped {
             return Err(Error::Stopped);
         }
