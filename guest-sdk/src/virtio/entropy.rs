@@ -5,9 +5,9 @@
 
 #![allow(unsafe_code)]
 
-use super::requests::Done;
 use super::{
-    Buffer, Device, Error, Operation, QueueOptions, Requests, Scratch, Segment, feature, find, kind,
+    Buffer, Changes, Device, Done, Error, Operation, QueueOptions, Requests, Scratch, Segment,
+    feature, find, kind,
 };
 use crate::exec;
 use alloc::sync::Arc;
