@@ -2,6 +2,7 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
+use crate::devices::{disk, list};
 use crate::{balloon, bench, crash, demo, hostile, idle, neighbour, selftest, service, shell};
 use alloc::string::String;
 use core::fmt;
@@ -143,6 +144,18 @@ pub const VERBS: &[Verb] = &[
         argument: "=NAME[+NAME...],SAMPLES[,SIZE]|=list",
         help: "measure operations of the ABI and print raw samples (paravane bench reads them)",
         run: bench::run,
+    },
+    Verb {
+        name: "devices",
+        argument: "",
+        help: "list the devices, one a line",
+        run: list::run,
+    },
+    Verb {
+        name: "disk",
+        argument: disk::ARGUMENT,
+        help: "write a pattern to a disk and say what is flushed, verify it, or measure the disk",
+        run: disk::run,
     },
     Verb {
         name: "hostile",

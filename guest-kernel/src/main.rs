@@ -14,6 +14,7 @@ mod command_line;
 mod crash;
 mod deliberate;
 mod demo;
+mod devices;
 mod hostile;
 mod idle;
 mod neighbour;

@@ -26,7 +26,7 @@ pub mod transport;
 pub use buffer::Buffer;
 pub use device::{Changes, Device, Found, devices, find};
 pub use queue::{Broken, Queue, QueueOptions, Segment, Used};
-pub use requests::{Done, Operation, Request, Requests, Scratch};
+pub use requests::{Costs, Done, Operation, Request, Requests, Scratch};
 
 use core::fmt;
 use pv_abi::Errno;

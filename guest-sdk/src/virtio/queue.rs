@@ -73,6 +73,8 @@ pub struct Queue {
     told: u16,
     /// The next place in the used ring.
     used: u16,
+    /// How often the device was told.
+    doorbells: u64,
 }
 
 impl Queue {
@@ -108,6 +110,7 @@ impl Queue {
             available: 0,
             told: 0,
             used: 0,
+            doorbells: 0,
         };
         queue.disarm();
         // SAFETY: the rings are given back when this is dropped, which resets the device first.
@@ -224,7 +227,13 @@ impl Queue {
         };
         if wanted {
             self.device.ring(self.index);
+            self.doorbells += 1;
         }
+    }
+
+    /// How often the device has been told.
+    pub fn doorbells(&self) -> u64 {
+        self.doorbells
     }
 
     /// Whether the device has done a request that was not popped.

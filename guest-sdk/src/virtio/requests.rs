@@ -15,6 +15,7 @@ use crate::{upcall, vcpu};
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
+use core::ops::AddAssign;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use pv_abi::Errno;
@@ -51,6 +52,25 @@ pub struct Done<'a> {
     pub scratch: &'a [u8],
     /// How many bytes the device says that it wrote.
     pub written: u32,
+}
+
+/// What requests took, counted since the queue was set up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// Requests that were made.
+    pub requests: u64,
+    /// How often the device was told of them: exits that reach the host's kernel only.
+    pub doorbells: u64,
+    /// How often an event told of what the device had done.
+    pub events: u64,
+}
+
+impl AddAssign for Costs {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.doorbells += other.doorbells;
+        self.events += other.events;
+    }
 }
 
 /// A queue of which tasks ask things.
@@ -100,6 +120,11 @@ impl<O: Operation> Requests<O> {
         self.port.bind_vcpu(vcpu)
     }
 
+    /// What its requests took so far.
+    pub fn costs(&self) -> Costs {
+        self.shared.0.lock().costs()
+    }
+
     /// Something that ends all requests with [`Error::Stopped`], for a handler of
     /// [`Device::on_change`].
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
@@ -136,6 +161,7 @@ impl<O: Operation> Shared<O> {
     fn told(&self) {
         self.with(|state, wakers| {
             state.polling.told();
+            state.events += 1;
             state.settle(wakers);
         });
     }

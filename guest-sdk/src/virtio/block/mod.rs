@@ -21,7 +21,7 @@ pub use blocking::Blocking;
 #[cfg(feature = "embedded-io")]
 pub use bytes::Bytes;
 
-use super::{Buffer, Changes, Device, Error, QueueOptions, Requests, feature, find, kind};
+use super::{Buffer, Changes, Costs, Device, Error, QueueOptions, Requests, feature, find, kind};
 use crate::vcpu;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -125,6 +125,15 @@ impl Disk {
     /// How many queues are in use.
     pub fn queues(&self) -> usize {
         self.queues.len()
+    }
+
+    /// What its requests took so far.
+    pub fn costs(&self) -> Costs {
+        let mut costs = Costs::default();
+        for queue in &self.queues {
+            costs += queue.costs();
+        }
+        costs
     }
 
     /// Has another vCPU told of the events of a queue. The vCPU is to run as long as anybody waits.

@@ -4,7 +4,7 @@
 
 use super::scratch::{SCRATCH, Scratch};
 use super::wakers::Wakers;
-use super::{Done, Operation};
+use super::{Costs, Done, Operation};
 use crate::pages::Pages;
 use crate::virtio::polling::{Polling, events_ahead};
 use crate::virtio::{Error, Queue, Used};
@@ -22,6 +22,8 @@ pub(in crate::virtio) struct State<O> {
     room: Vec<Waker>,
     scratch: Pages,
     stopped: bool,
+    made: u64,
+    pub events: u64,
 }
 
 /// A request.
@@ -69,6 +71,8 @@ impl<O: Operation> State<O> {
             room: Vec::new(),
             scratch: Pages::zeroed(count * SCRATCH).ok_or(Error::NoMemory)?,
             stopped: false,
+            made: 0,
+            events: 0,
             queue,
         })
     }
@@ -92,6 +96,7 @@ impl<O: Operation> State<O> {
         // request was popped or the device reset.
         let added = unsafe { self.queue.add(scratch.segments()) };
         debug_assert_eq!(added, Some(slot));
+        self.made += 1;
         self.slots[usize::from(slot)] = Slot {
             operation: operation.take(),
             waker: Some(waker.clone()),
@@ -106,6 +111,15 @@ impl<O: Operation> State<O> {
         // SAFETY: it is within the pages.
         let bytes = unsafe { self.scratch.as_ptr().add(offset) };
         (bytes.cast(), Gpa(self.scratch.gpa().0 + offset as u64))
+    }
+
+    /// What it took so far.
+    pub fn costs(&self) -> Costs {
+        Costs {
+            requests: self.made,
+            doorbells: self.queue.doorbells(),
+            events: self.events,
+        }
     }
 
     /// Whom to wake when a request is over.
