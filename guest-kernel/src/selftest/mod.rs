@@ -11,6 +11,7 @@ mod catch;
 mod console;
 mod debug;
 mod delivery;
+mod devices;
 mod entropy;
 mod events;
 mod exec;
@@ -82,6 +83,7 @@ const GROUPS: &[Group] = &[
     exec::GROUP,
     tasks::GROUP,
     delivery::GROUP,
+    devices::GROUP,
 ];
 
 /// A table of tests, each by the name of its function.
