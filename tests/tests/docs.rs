@@ -109,6 +109,7 @@ fn what_the_map_names_is_where_it_says() {
         let defined = [
             "fn ",
             "struct ",
+            "trait ",
             "enum ",
             "macro_rules! ",
             "static ",

@@ -1,14 +1,39 @@
 //! The options for devices.
 
+use crate::cli::exit_code::Failure;
 use clap::Args;
+use paravane::device::block::BlockOptions;
+use paravane::device::console::options::{ConsoleOptions, PortOptions};
 use paravane::device::entropy::EntropyOptions;
 use paravane::device::spec::{DeviceOptions, DeviceSpec};
+use paravane::device::vsock::options::VsockOptions;
 use std::sync::Arc;
 
 /// The devices of the first guest. Each option can be given several times.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Devices")]
 pub struct DeviceArgs {
+    /// A disk: a raw image or a block device, or a qcow2 image with ro
+    #[arg(
+        long = "disk",
+        value_name = "[path=]FILE[,ro][,id=NAME][,...]",
+        value_parser = BlockOptions::parse
+    )]
+    disks: Vec<BlockOptions>,
+    /// Sockets between the guest and programs of the host, which meet at the Unix socket PATH
+    #[arg(
+        long = "vsock",
+        value_name = "cid=N,uds=PATH[,id=NAME]",
+        value_parser = VsockOptions::parse
+    )]
+    vsocks: Vec<VsockOptions>,
+    /// A named port to the host, beside the console: a Unix socket, or a file to append to
+    #[arg(
+        long = "console",
+        value_name = "socket=PATH|file=PATH[,name=NAME]",
+        value_parser = PortOptions::parse
+    )]
+    ports: Vec<PortOptions>,
     /// An entropy device: random bytes from the host
     #[arg(
         long = "rng",
@@ -23,9 +48,18 @@ pub struct DeviceArgs {
 
 impl DeviceArgs {
     /// The devices, in the order of their kinds, each with a name.
-    pub fn into_specs(self) -> Vec<DeviceSpec> {
+    pub fn into_specs(self) -> Result<Vec<DeviceSpec>, Failure> {
+        // All ports are one device's.
+        let ports = match self.ports.is_empty() {
+            true => None,
+            false => Some(ConsoleOptions::new(self.ports).map_err(Failure::configuration)?),
+        };
+        let disks = self.disks.into_iter().map(boxed);
+        let vsocks = self.vsocks.into_iter().map(boxed);
+        let ports = ports.into_iter().map(boxed);
         let entropy = self.entropy.into_iter().map(boxed);
-        DeviceSpec::name(entropy.collect())
+        let options = disks.chain(vsocks).chain(ports).chain(entropy);
+        Ok(DeviceSpec::name(options.collect()))
     }
 }
 

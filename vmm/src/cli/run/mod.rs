@@ -136,7 +136,7 @@ pub fn run(args: RunArgs, stages: Stages) -> Result<ExitCode, Failure> {
         Some(path) => Some(OutputFile::prepare("the report", path, 1)?),
         None => None,
     };
-    let request = Request::new(args);
+    let request = Request::new(args)?;
     let outcomes = execute(&request, stages).unwrap_or_else(|failure| {
         failure.print();
         let outcome = |_| Outcome {
@@ -185,7 +185,7 @@ impl GuestRequest {
 }
 
 impl Request {
-    fn new(args: RunArgs) -> Self {
+    fn new(args: RunArgs) -> Result<Self, Failure> {
         let mut words = vec![args.cmdline];
         words.extend(args.words);
         words.retain(|word| !word.is_empty());
@@ -199,7 +199,7 @@ impl Request {
                 command_line: words.join(" "),
                 initrd: None,
                 seat: Seat::alone(),
-                devices: args.devices.into_specs(),
+                devices: args.devices.into_specs()?,
             },
             initrd: args.initrd,
         };
@@ -217,13 +217,13 @@ impl Request {
         let others: Vec<_> = others.collect();
         let mut guests = vec![first];
         guests.extend(others);
-        Self {
+        Ok(Self {
             guests,
             timeout: args.timeout,
             grace: args.grace,
             quiet: args.quiet,
             kvm: args.kvm.device,
-        }
+        })
     }
 }
 
