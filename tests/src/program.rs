@@ -223,6 +223,16 @@ impl Running {
         stdin.write_all(bytes).expect("it is read");
     }
 
+    /// Ends it by SIGKILL: what it had printed and nobody has read.
+    ///
+    /// # Panics
+    ///
+    /// When that is no text.
+    pub fn kill(mut self) -> String {
+        self.child.kill().expect("it can be killed");
+        self.end().1
+    }
+
     /// Waits for its end, with its input open if it was: the exit code, and what it printed
     /// meanwhile.
     ///

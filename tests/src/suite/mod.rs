@@ -8,6 +8,7 @@ mod boot;
 mod c_guest;
 mod console;
 mod crash;
+mod disks;
 mod events;
 mod examples;
 mod guests;
@@ -53,6 +54,7 @@ fn in_every_mode() -> Vec<InMode> {
         c_guest::IN_EVERY_MODE,
         balloon::IN_EVERY_MODE,
         bench_guest::IN_EVERY_MODE,
+        disks::IN_EVERY_MODE,
         guests::IN_EVERY_MODE,
         examples::IN_EVERY_MODE,
     ]
@@ -65,6 +67,7 @@ fn once() -> Vec<Once> {
         bench::ONCE,
         bench_guest::ONCE,
         console::ONCE,
+        disks::ONCE,
         guests::ONCE,
         idle::ONCE,
         events::ONCE,
