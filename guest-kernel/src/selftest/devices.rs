@@ -8,9 +8,10 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use embedded_io_async::{Read, Seek, SeekFrom, Write};
 use futures_lite::future::{poll_once, zip};
 use paravane_sdk::exec;
-use paravane_sdk::virtio::block::{Disk, SECTOR};
+use paravane_sdk::virtio::block::{Bytes, Disk, SECTOR};
 use paravane_sdk::virtio::entropy::Entropy;
 use paravane_sdk::virtio::{Buffer, Error, devices, find, kind};
 
@@ -26,6 +27,7 @@ pub const GROUP: Group = Group {
         a_dropped_write_keeps_its_buffer,
         what_a_disk_does_not_have_is_refused,
         zeroes_are_written,
+        a_disk_is_a_row_of_bytes,
     ],
 };
 
@@ -237,4 +239,37 @@ fn zeroes_are_written() -> Outcome {
         Ok(()) | Err(Error::Unsupported) => Ok(()),
         Err(error) => Err(message(error)),
     }
+}
+
+fn a_disk_is_a_row_of_bytes() -> Outcome {
+    let Some(disk) = disk()? else { return Ok(()) };
+    let end = disk.capacity() * SECTOR as u64;
+    // Neither begins nor ends with a sector, and lies in several pieces.
+    let written: Vec<u8> = (0..100_001_u32).map(|index| (index * 3) as u8).collect();
+    let outcome: Result<Vec<u8>, Error> = exec::block_on(async {
+        let mut bytes = Bytes::new(&disk);
+        bytes.seek(SeekFrom::Start(60_001)).await?;
+        bytes.write_all(&written).await?;
+        bytes.flush().await?;
+        drop(bytes);
+        let mut bytes = Bytes::new(&disk);
+        let mut read = vec![0; written.len()];
+        bytes.seek(SeekFrom::Current(60_001)).await?;
+        bytes.read_exact(&mut read).await.map_err(|_| Error::Io)?;
+        Ok(read)
+    });
+    ensure!(
+        outcome.map_err(message)? == written,
+        "what is read is not it"
+    );
+    let (read, place, more) = exec::block_on(async {
+        let mut bytes = Bytes::new(&disk);
+        let place = bytes.seek(SeekFrom::End(-1)).await;
+        let read = bytes.read(&mut [0; 8]).await;
+        (read, place, bytes.write(&[0; 8]).await)
+    });
+    ensure_eq!(place, Ok(end - 1), "the place of the last byte");
+    ensure_eq!(read, Ok(1), "the bytes that are read there");
+    ensure_eq!(more, Err(Error::OutOfRange), "writing at the end");
+    Ok(())
 }

@@ -204,9 +204,10 @@ impl DeviceQueue {
             if came.map_err(|error| self.broken(error))? {
                 return Ok(());
             }
+            // With event indices the driver's further doorbells are suppressed by the place alone.
+            // Without them they are not: drivers are about that do not fence their look at the
+            // flag, and would leave the device asleep.
             self.hear().await?;
-            let disabled = self.ready.queue.disable_notification(ram.rings());
-            disabled.map_err(|error| self.broken(error))?;
         }
     }
 
