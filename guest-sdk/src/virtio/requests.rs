@@ -22,12 +22,6 @@ use pv_abi::Errno;
 use state::State;
 use wakers::Wakers;
 
-/// Requests that the device is told of at once, at the latest.
-///
-/// It is told of the first ones when the tasks that were ready have had their turn, so that what
-/// they ask for together costs one doorbell.
-const MOST_UNTOLD: u16 = 16;
-
 /// What a request asks for.
 ///
 /// # Safety
@@ -204,7 +198,7 @@ impl<O: Operation> Request<'_, O> {
                 state.settle(wakers);
             }
             let made = state.make(&mut operation, context.waker());
-            if !matches!(made, Ok(Some(_))) || state.queue.untold() >= MOST_UNTOLD {
+            if !matches!(made, Ok(Some(_))) {
                 state.queue.notify();
             }
             made
@@ -227,12 +221,12 @@ impl<O: Operation> Request<'_, O> {
 
     fn look(&mut self, slot: u16, context: &mut Context<'_>) -> Poll<O::Output> {
         let (ended, look_again) = self.shared.with(|state, wakers| {
-            state.queue.notify();
             state.drain(wakers);
             let ended = state.end(slot, wakers);
             let mut look_again = false;
             if ended.is_none() {
-                look_again = state.polling.look_again(slot);
+                let told = state.tell();
+                look_again = state.polling.look_again(slot) || !told;
                 state.set_waker(slot, context.waker());
             }
             // If this request is done meanwhile, the task is woken as others are.

@@ -6,12 +6,19 @@ use super::scratch::{SCRATCH, Scratch};
 use super::wakers::Wakers;
 use super::{Costs, Done, Operation};
 use crate::pages::Pages;
+use crate::time::Instant;
 use crate::virtio::polling::{Polling, events_ahead};
 use crate::virtio::{Error, Queue, Used};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::task::Waker;
+use core::time::Duration;
 use pv_abi::Gpa;
+
+/// The part of all requests that the device is told of at once, as a divisor.
+const MUCH: u32 = 4;
+/// How long it is not told of fewer, about as long as an exit takes.
+const PUT_OFF: Duration = Duration::from_micros(50);
 
 /// The requests of a queue. It is used under a lock.
 pub(in crate::virtio) struct State<O> {
@@ -22,6 +29,8 @@ pub(in crate::virtio) struct State<O> {
     room: Vec<Waker>,
     scratch: Pages,
     stopped: bool,
+    /// When the first of the requests was made that the device was not told of.
+    untold_since: Option<Instant>,
     made: u64,
     pub events: u64,
 }
@@ -71,6 +80,7 @@ impl<O: Operation> State<O> {
             room: Vec::new(),
             scratch: Pages::zeroed(count * SCRATCH).ok_or(Error::NoMemory)?,
             stopped: false,
+            untold_since: None,
             made: 0,
             events: 0,
             queue,
@@ -92,6 +102,9 @@ impl<O: Operation> State<O> {
         // SAFETY: the device does not have the slot, so nobody else accesses its memory.
         let mut scratch = Scratch::new(unsafe { &mut *bytes }, gpa);
         its.prepare(&mut scratch);
+        if self.queue.untold() == 0 {
+            self.untold_since = Instant::try_now();
+        }
         // SAFETY: the operation, whose memory it is, and the scratch memory stay here until the
         // request was popped or the device reset.
         let added = unsafe { self.queue.add(scratch.segments()) };
@@ -111,6 +124,21 @@ impl<O: Operation> State<O> {
         // SAFETY: it is within the pages.
         let bytes = unsafe { self.scratch.as_ptr().add(offset) };
         (bytes.cast(), Gpa(self.scratch.gpa().0 + offset as u64))
+    }
+
+    /// Tells the device of the requests that were made, unless it has enough to do with others: then
+    /// a doorbell for several is put off for a while, and whoever waits for one of them looks again.
+    /// Whether it was told.
+    pub fn tell(&mut self) -> bool {
+        let few = u32::from(self.queue.untold()) * MUCH < self.queue.outstanding().into();
+        let soon = self
+            .untold_since
+            .is_some_and(|since| since.elapsed() < PUT_OFF);
+        if self.queue.untold() > 0 && few && soon {
+            return false;
+        }
+        self.queue.notify();
+        true
     }
 
     /// What it took so far.
