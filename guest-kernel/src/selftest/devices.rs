@@ -2,6 +2,8 @@
 //!
 //! Nothing is done to a disk but to one that the operator calls `selftest`.
 
+#![allow(unsafe_code)]
+
 use super::{Group, Outcome, ensure, ensure_eq, tests};
 use alloc::format;
 use alloc::string::String;
@@ -13,7 +15,11 @@ use futures_lite::future::{poll_once, zip};
 use paravane_sdk::exec;
 use paravane_sdk::virtio::block::{Bytes, Disk, SECTOR};
 use paravane_sdk::virtio::entropy::Entropy;
-use paravane_sdk::virtio::{Buffer, Error, devices, find, kind};
+use paravane_sdk::virtio::{
+    Buffer, Changes, Device, Done, Error, Operation, QueueOptions, Requests, Scratch, Segment,
+    devices, find, kind,
+};
+use paravane_sdk::{Gpa, start_info};
 
 pub const GROUP: Group = Group {
     name: "devices",
@@ -22,6 +28,7 @@ pub const GROUP: Group = Group {
         a_source_gives_random_bytes,
         a_request_that_nobody_waits_for_is_done,
         a_device_has_one_driver,
+        a_device_that_stops_ends_its_requests,
         a_disk_keeps_what_is_written,
         many_requests_are_under_way_at_once,
         a_dropped_write_keeps_its_buffer,
@@ -111,6 +118,63 @@ fn a_device_has_one_driver() -> Outcome {
     let mut bytes = [0; 16];
     let third = Entropy::open(None).map_err(message)?;
     third.fill_blocking(&mut bytes).map_err(message)
+}
+
+/// Asks a device to write to a place.
+struct WriteTo(Gpa);
+
+// SAFETY: the tests name places where no RAM is, so that the device may not write there.
+unsafe impl Operation for WriteTo {
+    type Output = Option<Error>;
+
+    fn prepare(&mut self, scratch: &mut Scratch<'_>) {
+        scratch.segment(Segment {
+            gpa: self.0,
+            size: 64,
+            writable: true,
+        });
+    }
+
+    fn finish(self, done: Result<Done<'_>, Error>) -> Self::Output {
+        done.err()
+    }
+}
+
+fn a_device_that_stops_ends_its_requests() -> Outcome {
+    let Some(found) = find(kind::ENTROPY, None) else {
+        return Ok(());
+    };
+    let device = Device::take(found, 0).map_err(message)?;
+    let options = QueueOptions {
+        size: 4,
+        segments: 1,
+    };
+    let requests = Requests::new(&device, 0, options).map_err(message)?;
+    let stop = requests.stopper();
+    device
+        .on_change(move |change| {
+            if change == Changes::Stopped {
+                stop();
+            }
+        })
+        .map_err(|error| format!("on_change: {error}"))?;
+    device.start().map_err(message)?;
+    let no_ram = Gpa(start_info::get().ram_size());
+    let both = zip(
+        requests.request(WriteTo(no_ram)),
+        requests.request(WriteTo(no_ram)),
+    );
+    let ended = exec::block_on(both);
+    let stopped = Some(Error::Stopped);
+    ensure_eq!(ended, (stopped, stopped), "how two wrong requests ended");
+    let later = exec::block_on(requests.request(WriteTo(no_ram)));
+    ensure_eq!(later, stopped, "how a later one ended");
+    device.ignore_changes();
+    drop((requests, device));
+    // It has been reset, and serves its next driver.
+    let mut bytes = [0; 16];
+    let source = Entropy::open(None).map_err(message)?;
+    source.fill_blocking(&mut bytes).map_err(message)
 }
 
 fn a_disk_keeps_what_is_written() -> Outcome {
