@@ -1,0 +1,69 @@
+//! The task that moves frames.
+
+use super::Shared;
+use super::stack::Next;
+use crate::exec;
+use crate::time::{Instant, sleep_until};
+use crate::virtio::net::{RECEIVE, TRANSMIT};
+use crate::virtio::signal::{QueueEvents, Signal};
+use crate::virtio::{Device, Error};
+use alloc::sync::{Arc, Weak};
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::Poll;
+
+/// What the task waits for. The device is asked for events only while it waits.
+#[derive(Debug)]
+pub(super) struct Events {
+    work: Arc<Signal>,
+    _receive: QueueEvents,
+    _transmit: QueueEvents,
+}
+
+impl Events {
+    /// Has the device's events raise the signal.
+    pub fn new(device: &Device, work: &Arc<Signal>) -> Result<Self, Error> {
+        Ok(Self {
+            work: Arc::clone(work),
+            _receive: QueueEvents::new(device, RECEIVE, work)?,
+            _transmit: QueueEvents::new(device, TRANSMIT, work)?,
+        })
+    }
+
+    /// Waits until there is something to do, or until a time.
+    async fn wait(&self, deadline: Option<Instant>) {
+        let mut timer = deadline.map(sleep_until);
+        poll_fn(|context| {
+            if self.work.poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            match &mut timer {
+                Some(timer) => Pin::new(timer).poll(context),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+    }
+}
+
+/// Moves frames until nobody has the network any more.
+pub(super) async fn run(shared: Weak<Shared>, events: Events) {
+    loop {
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let next = shared.stack.lock().poll();
+        drop(shared);
+        match next {
+            Next::Now => exec::yield_now().await,
+            Next::Wait(deadline) => events.wait(deadline).await,
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The task ends, as there is no network any more.
+        self.work.raise();
+    }
+}

@@ -1,0 +1,77 @@
+//! Tells a task that a driver has something to do.
+
+use super::Device;
+use crate::event::{Port, Priority};
+use crate::sync::SpinLock;
+use crate::{upcall, vcpu};
+use alloc::sync::Arc;
+use core::future::poll_fn;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+use pv_abi::Errno;
+
+/// A flag for which one task waits. Handlers of events may raise it.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    raised: AtomicBool,
+    waker: SpinLock<Option<Waker>>,
+}
+
+impl Signal {
+    /// Raises it, if it is not raised.
+    pub fn raise(&self) {
+        // Who raised it before wakes the task, if that has not looked since.
+        if !self.raised.swap(true, Ordering::AcqRel) {
+            let waker = self.waker.lock().take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Lowers it when it is raised; otherwise the task is woken when it is.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.raised.swap(false, Ordering::AcqRel) {
+            return Poll::Ready(());
+        }
+        // The waker first: who raises it from then on finds it.
+        let before = self.waker.lock().replace(context.waker().clone());
+        drop(before);
+        match self.raised.swap(false, Ordering::AcqRel) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Waits until it is raised, and lowers it.
+    pub async fn wait(&self) {
+        poll_fn(|context| self.poll(context)).await;
+    }
+}
+
+/// The events of a queue, which raise a signal.
+#[derive(Debug)]
+pub(crate) struct QueueEvents {
+    port: Port,
+}
+
+impl QueueEvents {
+    /// Has the running vCPU told of the events.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Port::for_source`].
+    pub fn new(device: &Device, queue: u16, signal: &Arc<Signal>) -> Result<Self, Errno> {
+        let source = device.queue_source(queue);
+        let port = Port::for_source(source, vcpu::id(), Priority::default())?;
+        let signal = Arc::clone(signal);
+        upcall::set_handler(port.number(), move |_| signal.raise());
+        Ok(Self { port })
+    }
+}
+
+impl Drop for QueueEvents {
+    fn drop(&mut self) {
+        upcall::clear_handler(self.port.number());
+    }
+}
