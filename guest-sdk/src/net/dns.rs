@@ -47,7 +47,7 @@ impl Network {
             }
         })
         .await;
-        query.is_over();
+        query.forget();
         let addresses = addresses?.into_iter().filter_map(|address| match address {
             IpAddress::Ipv4(address) => Some(address),
             IpAddress::Ipv6(_) => None,
@@ -82,7 +82,7 @@ impl Query {
     }
 
     /// The stack has forgotten it.
-    fn is_over(mut self) {
+    fn forget(mut self) {
         self.handle = None;
     }
 }

@@ -168,11 +168,6 @@ impl Transmitter {
         Ok(Self { slots })
     }
 
-    /// Size of a buffer in bytes.
-    pub fn buffer_size(&self) -> usize {
-        self.slots.size
-    }
-
     /// Takes back what the device has sent, when there is no free buffer: whether there is one.
     pub fn make_room(&mut self) -> Result<bool, Broken> {
         if self.slots.queue.next_slot().is_none() {
