@@ -45,6 +45,8 @@ pub mod line_reader;
 #[cfg(not(target_os = "none"))]
 mod mem;
 pub mod memory_map;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod pages;
 pub mod panic;
 #[doc(hidden)]

@@ -7,6 +7,9 @@
 //! - [`Queue`]: the driver's side of a split virtqueue, without any waiting.
 //! - [`Requests`]: requests on a queue as futures, several at once from several tasks.
 //!
+//! With the feature `net` there are network devices, for [`net`](crate::net), and with `vsock`
+//! sockets to the host.
+//!
 //! `virtio-drivers` has drivers for further kinds of devices; with the feature `virtio-drivers` the
 //! module `transport` lets them drive a [`Device`], and `hal` gives them memory.
 
@@ -16,12 +19,20 @@ mod device;
 pub mod entropy;
 #[cfg(feature = "virtio-drivers")]
 pub mod hal;
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(any(feature = "net", feature = "vsock"))]
+mod packets;
 mod polling;
 mod queue;
 mod requests;
 mod ring;
+#[cfg(any(feature = "net", feature = "vsock"))]
+pub(crate) mod signal;
 #[cfg(feature = "virtio-drivers")]
 pub mod transport;
+#[cfg(feature = "vsock")]
+pub mod vsock;
 
 pub use buffer::Buffer;
 pub use device::{Changes, Device, Found, devices, find};
