@@ -10,12 +10,14 @@
 
 mod console;
 mod port;
+mod shutdown;
 mod timer;
 mod worker;
 
 pub use async_task::Task;
 pub use console::AsyncConsole;
 pub use port::AsyncPort;
+pub use shutdown::Shutdown;
 pub use timer::{Interval, Sleep, interval, sleep, sleep_until};
 
 use crate::sync::SpinLock;

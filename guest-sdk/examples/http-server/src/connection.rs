@@ -2,11 +2,11 @@
 
 use crate::request::{BadRequest, Request};
 use crate::response::Response;
-use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use paravane_sdk::exec::Shutdown;
 use paravane_sdk::net::{Reset, TcpStream};
 
 /// Largest head of a request.
@@ -139,7 +139,7 @@ impl Connection<'_> {
     /// Reads more: `false` at the end, and when the guest is to end.
     async fn read(&mut self) -> Result<bool, Reset> {
         let read = self.stream.read(&mut self.input[self.filled..]);
-        match self.shutdown.unless_asked(read).await {
+        match self.shutdown.or(read).await {
             None => Ok(false),
             Some(size) => {
                 let size = size?;

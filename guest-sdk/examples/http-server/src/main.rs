@@ -28,13 +28,12 @@ extern crate alloc;
 mod connection;
 mod request;
 mod response;
-mod shutdown;
 mod stats;
 
 use alloc::sync::Arc;
+use paravane_sdk::exec::Shutdown;
 use paravane_sdk::net::{Config, Network, TcpListener, TcpOptions};
 use paravane_sdk::{Features, entry, exec, println, start_info, thread};
-use shutdown::Shutdown;
 use stats::Stats;
 
 entry!(
@@ -82,7 +81,7 @@ async fn serve(config: Config) -> Result<(), alloc::boxed::Box<dyn core::error::
 
     let stats = Arc::new(Stats::new());
     let shutdown = Arc::new(Shutdown::new()?);
-    while let Some(stream) = shutdown.unless_asked(listener.accept()).await {
+    while let Some(stream) = shutdown.or(listener.accept()).await {
         let (stats, shutdown) = (Arc::clone(&stats), Arc::clone(&shutdown));
         exec::spawn(connection::serve(stream?, stats, shutdown)).detach();
     }

@@ -1,0 +1,3 @@
+fn main() {
+    paravane_guest_build::configure();
+}
