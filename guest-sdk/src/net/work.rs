@@ -3,14 +3,10 @@
 use super::Shared;
 use super::stack::Next;
 use crate::exec;
-use crate::time::{Instant, sleep_until};
 use crate::virtio::net::{RECEIVE, TRANSMIT};
 use crate::virtio::signal::{QueueEvents, Signal};
 use crate::virtio::{Device, Error};
 use alloc::sync::{Arc, Weak};
-use core::future::{Future, poll_fn};
-use core::pin::Pin;
-use core::task::Poll;
 
 /// What the task waits for. The device is asked for events only while it waits.
 #[derive(Debug)]
@@ -29,21 +25,6 @@ impl Events {
             _transmit: QueueEvents::new(device, TRANSMIT, work)?,
         })
     }
-
-    /// Waits until there is something to do, or until a time.
-    async fn wait(&self, deadline: Option<Instant>) {
-        let mut timer = deadline.map(sleep_until);
-        poll_fn(|context| {
-            if self.work.poll(context).is_ready() {
-                return Poll::Ready(());
-            }
-            match &mut timer {
-                Some(timer) => Pin::new(timer).poll(context),
-                None => Poll::Pending,
-            }
-        })
-        .await;
-    }
 }
 
 /// Moves frames until nobody has the network any more.
@@ -56,7 +37,7 @@ pub(super) async fn run(shared: Weak<Shared>, events: Events) {
         drop(shared);
         match next {
             Next::Now => exec::yield_now().await,
-            Next::Wait(deadline) => events.wait(deadline).await,
+            Next::Wait(deadline) => events.work.wait(deadline).await,
         }
     }
 }

@@ -91,12 +91,8 @@ impl Receiver {
         Ok(Self { slots })
     }
 
-    /// Takes the next packet that has come. Its buffer is the device's again when this is dropped.
-    pub fn take(&mut self) -> Result<Option<Packet<'_>>, Broken> {
-        self.take_if(|_| true)
-    }
-
-    /// As [`Receiver::take`], leaving out those that `wanted` does not want.
+    /// Takes the next packet that has come and is wanted, and leaves out others. Its buffer is the
+    /// device's again when this is dropped.
     pub fn take_if(
         &mut self,
         mut wanted: impl FnMut(&[u8]) -> bool,

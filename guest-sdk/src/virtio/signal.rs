@@ -3,9 +3,11 @@
 use super::Device;
 use crate::event::{Port, Priority};
 use crate::sync::SpinLock;
+use crate::time::{Instant, sleep_until};
 use crate::{upcall, vcpu};
 use alloc::sync::Arc;
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use pv_abi::Errno;
@@ -30,7 +32,7 @@ impl Signal {
     }
 
     /// Lowers it when it is raised; otherwise the task is woken when it is.
-    pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.raised.swap(false, Ordering::AcqRel) {
             return Poll::Ready(());
         }
@@ -43,9 +45,19 @@ impl Signal {
         }
     }
 
-    /// Waits until it is raised, and lowers it.
-    pub async fn wait(&self) {
-        poll_fn(|context| self.poll(context)).await;
+    /// Waits until it is raised, and lowers it, or until a time.
+    pub async fn wait(&self, deadline: Option<Instant>) {
+        let mut timer = deadline.map(sleep_until);
+        poll_fn(|context| {
+            if self.poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            match &mut timer {
+                Some(timer) => Pin::new(timer).poll(context),
+                None => Poll::Pending,
+            }
+        })
+        .await;
     }
 }
 

@@ -76,7 +76,7 @@ async fn run(shared: Weak<Shared>, work: Arc<Signal>, _events: [QueueEvents; 3])
         drop(shared);
         match more {
             true => exec::yield_now().await,
-            false => work.wait().await,
+            false => work.wait(None).await,
         }
     }
 }

@@ -128,7 +128,7 @@ impl Socket {
         let cid = self.cid;
         // As many as the queue has: then it is the others' turn.
         for _ in 0..PACKETS {
-            let Some(packet) = self.receiver.take()? else {
+            let Some(packet) = self.receiver.take_if(|_| true)? else {
                 break;
             };
             if let Some((header, data)) = Header::parse(&packet, cid) {
@@ -141,7 +141,7 @@ impl Socket {
             }
         }
         let mut reset = false;
-        while let Some(packet) = self.events.take()? {
+        while let Some(packet) = self.events.take_if(|_| true)? {
             drop(packet);
             reset = true;
         }
