@@ -27,6 +27,8 @@ mod polling;
 mod queue;
 mod requests;
 mod ring;
+#[cfg(feature = "share")]
+pub mod share;
 #[cfg(any(feature = "net", feature = "vsock"))]
 pub(crate) mod signal;
 #[cfg(feature = "virtio-drivers")]
