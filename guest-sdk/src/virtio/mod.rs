@@ -7,21 +7,23 @@
 //! - [`Queue`]: the driver's side of a split virtqueue, without any waiting.
 //! - [`Requests`]: requests on a queue as futures, several at once from several tasks.
 //!
-//! With the feature `net` there are network devices, for [`net`](crate::net), and with `vsock`
-//! sockets to the host.
+//! Features of the crate bring further drivers: `net` network devices, for the module `net` of the
+//! crate, `vsock` sockets to the host, `console` named ports, `share` folders of the host.
 //!
 //! `virtio-drivers` has drivers for further kinds of devices; with the feature `virtio-drivers` the
 //! module `transport` lets them drive a [`Device`], and `hal` gives them memory.
 
 pub mod block;
 mod buffer;
+#[cfg(feature = "console")]
+pub mod console;
 mod device;
 pub mod entropy;
 #[cfg(feature = "virtio-drivers")]
 pub mod hal;
 #[cfg(feature = "net")]
 pub mod net;
-#[cfg(any(feature = "net", feature = "vsock"))]
+#[cfg(any(feature = "console", feature = "net", feature = "vsock"))]
 mod packets;
 mod polling;
 mod queue;
@@ -29,7 +31,7 @@ mod requests;
 mod ring;
 #[cfg(feature = "share")]
 pub mod share;
-#[cfg(any(feature = "net", feature = "vsock"))]
+#[cfg(any(feature = "console", feature = "net", feature = "vsock"))]
 pub(crate) mod signal;
 #[cfg(feature = "virtio-drivers")]
 pub mod transport;
