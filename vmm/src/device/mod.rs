@@ -17,6 +17,7 @@ pub mod doorbell;
 pub mod entropy;
 mod error;
 pub mod list;
+pub mod net;
 pub mod options;
 pub mod queue;
 pub mod rate;

@@ -1,0 +1,7 @@
+//! The engine with a second TCP/IP stack as the guest, against real sockets of the host.
+
+mod dhcp;
+mod guest;
+mod hostile;
+mod tcp;
+mod udp;
