@@ -5,7 +5,8 @@ use super::classify::Ends;
 use super::datagram;
 use super::link::Link;
 use super::ready::{ReadyList, Token};
-use rustix::net::RecvFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, send};
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -64,10 +65,8 @@ impl UdpFlows {
         if let Some(flow) = self.flows.get_mut(&number) {
             flow.used = Instant::now();
             // The error of an earlier datagram is told by a later one: then it is sent again.
-            if let Err(error) = flow.socket.try_send(payload)
-                && error.kind() == io::ErrorKind::ConnectionRefused
-            {
-                let _lost = flow.socket.try_send(payload);
+            if let Err(Errno::CONNREFUSED) = send(&flow.socket, payload, SendFlags::DONTWAIT) {
+                let _lost = send(&flow.socket, payload, SendFlags::DONTWAIT);
             }
         }
     }

@@ -18,6 +18,9 @@ pub const MTU: u16 = 65520;
 /// How long anything may take before a test has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often it is looked whether something has happened that is not on the cable.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// The guest's end of the cable.
 #[derive(Debug)]
 pub struct Port {
@@ -172,7 +175,7 @@ impl World {
             }
             let now = self.now();
             let delay = self.interface.poll_delay(now, &self.sockets);
-            let delay = delay.map_or(PATIENCE, Into::into);
+            let delay = delay.map_or(LOOK_AGAIN, |delay| LOOK_AGAIN.min(delay.into()));
             tokio::select! {
                 () = self.engine.wait() => {}
                 () = tokio::time::sleep(delay) => {}

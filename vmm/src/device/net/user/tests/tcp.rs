@@ -32,12 +32,18 @@ fn pattern(length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_large_transfer_is_echoed_whole_and_the_connection_forgotten() {
-    for (mtu, sums) in [(65520, false), (65520, true), (1500, true), (576, false)] {
+    let cables = [
+        (65520, false, 5_000_000),
+        (65520, true, 5_000_000),
+        (1500, true, 500_000),
+        (576, false, 100_000),
+    ];
+    for (mtu, sums, length) in cables {
         let (listener, address) = listen().await;
         let server = tokio::spawn(echo(listener));
         let mut world = World::with(mtu, sums, None, &[]);
         let socket = world.connect(address, 40000);
-        let sent = pattern(5_000_000);
+        let sent = pattern(length);
         let came = world.talk(socket, &sent).await;
         assert!(came == sent, "{} of {} came", came.len(), sent.len());
         server.await.expect("the server ends");
