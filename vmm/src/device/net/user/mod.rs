@@ -16,6 +16,7 @@ mod forward;
 mod frame;
 mod link;
 mod ready;
+mod serve;
 mod stack;
 mod tcp;
 #[cfg(test)]
@@ -26,3 +27,4 @@ pub use engine::{Engine, Settings};
 pub use forward::{Forward, ForwardListener, ListenError};
 pub use frame::{FRAME_CAPACITY, Frame};
 pub use link::Checks;
+pub use serve::UserPort;
