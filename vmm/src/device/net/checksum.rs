@@ -47,7 +47,9 @@ pub fn complete(frame: &mut [u8], start: u16, offset: u16) -> Option<()> {
 
 fn write(bytes: &mut [u8], start: u16, offset: u16, sum: u16) -> Option<()> {
     let at = usize::from(start) + usize::from(offset);
-    bytes.get_mut(at..at + 2)?.copy_from_slice(&sum.to_be_bytes());
+    bytes
+        .get_mut(at..at + 2)?
+        .copy_from_slice(&sum.to_be_bytes());
     Some(())
 }
 

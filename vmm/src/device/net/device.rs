@@ -223,6 +223,10 @@ impl NetDevice {
             };
             self.start(&mut tasks, &mut active, packets, at)?;
         }
+        let gone = || {
+            tracing::warn!("the tap device is gone");
+            set_link(&active.config, false);
+        };
         if features & CTRL_VQ != 0 {
             let at = if has_many { 2 * usize::from(used) } else { 2 };
             if let Some(queue) = active.queues.get_mut(at).and_then(Option::take) {
@@ -241,11 +245,11 @@ impl NetDevice {
                 let served = control::serve(queue, used, change);
                 return tokio::select! {
                     ended = served => ended,
-                    ended = first_end(&mut tasks, None) => ended,
+                    ended = first_end(&mut tasks, gone) => ended,
                 };
             }
         }
-        first_end(&mut tasks, None).await
+        first_end(&mut tasks, gone).await
     }
 
     async fn serve_switch(&mut self, mut active: Active) -> Result<(), DeviceError> {
@@ -281,7 +285,7 @@ impl NetDevice {
             *socket = None;
             set_link(&config, false);
         };
-        first_end(&mut tasks, Some(Box::new(gone))).await
+        first_end(&mut tasks, gone).await
     }
 
     /// Starts to serve a pair of queues, the first of which is number `at`.
@@ -306,8 +310,9 @@ impl NetDevice {
 /// comes.
 async fn first_end(
     tasks: &mut JoinSet<Result<(), End>>,
-    mut gone: Option<Box<dyn FnOnce() + '_>>,
+    gone: impl FnOnce(),
 ) -> Result<(), DeviceError> {
+    let mut gone = Some(gone);
     while let Some(ended) = tasks.join_next().await {
         match ended {
             Ok(Err(End::Error(error))) => return Err(error),

@@ -12,7 +12,9 @@ pub const NEEDS_CSUM: u8 = 1;
 pub const GSO_NONE: u8 = 0;
 
 /// The header.
-#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq, Eq,
+)]
 #[repr(C)]
 pub struct NetHeader {
     /// [`NEEDS_CSUM`] and others.
@@ -49,8 +51,9 @@ impl NetHeader {
 
     /// The same with nothing but what is to be done with the checksum.
     pub fn checksum_only(&self) -> Self {
-        self.checksum().map_or_else(Self::default, |(start, offset)| {
-            Self::with_checksum(start, offset)
-        })
+        self.checksum()
+            .map_or_else(Self::default, |(start, offset)| {
+                Self::with_checksum(start, offset)
+            })
     }
 }

@@ -240,7 +240,10 @@ mod tests {
         check("", which);
         check("user,tap=t", which);
         check("tap=a,switch=b", which);
-        check("switch=a,hostfwd=tcp:1-2", "hostfwd= is for the network user only");
+        check(
+            "switch=a,hostfwd=tcp:1-2",
+            "hostfwd= is for the network user only",
+        );
         check("tap=a,dns=::1", "dns= is for the network user only");
         check("user,queues=2", "queues=2 is for a tap device only");
         check("tap=a,queues=17", "queues=17 is not a number from 1 to 16");
@@ -261,11 +264,17 @@ mod tests {
         let text = format!("user,hostfwd=tcp:{address}-80");
         let error = NetOptions::parse(&text).expect("it is right").open();
         let told = error.expect_err("the port is in use").to_string();
-        assert!(told.starts_with(&format!("{address} cannot be listened on")), "{told}");
+        assert!(
+            told.starts_with(&format!("{address} cannot be listened on")),
+            "{told}"
+        );
 
         let options = NetOptions::parse("switch=/nonexistent/switch").expect("it is right");
         let told = options.open().expect_err("there is none").to_string();
         let start = "start one by paravane switch /nonexistent/switch";
-        assert_eq!(told, format!("there is no switch at /nonexistent/switch; {start}"));
+        assert_eq!(
+            told,
+            format!("there is no switch at /nonexistent/switch; {start}")
+        );
     }
 }

@@ -169,9 +169,9 @@ impl Packets {
                 };
                 let mut guard = readable.map_err(DeviceError::host("waiting for packets"))?;
                 waiting = match guard.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut bytes)?)) {
-                    Ok(Ok(0)) if self.trust == Trust::Peer => return Err(End::Gone),
+                    Ok(Ok(0)) => return Err(End::Gone),
                     Ok(Ok(size)) => Some(size),
-                    Ok(Err(error)) if is_passing(&error) => None,
+                    Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => None,
                     Ok(Err(_)) => return Err(End::Gone),
                     Err(_would_block) => None,
                 };
@@ -252,15 +252,6 @@ impl Packets {
             ..header
         }
     }
-}
-
-/// Whether reading may succeed later.
-fn is_passing(error: &io::Error) -> bool {
-    // EIO: the tap device is down. EBADFD: its queue is detached.
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::INTR | Errno::IO | Errno::BADFD | Errno::NOBUFS)
-    )
 }
 
 /// Writes a header and a packet as one.

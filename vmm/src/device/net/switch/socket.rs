@@ -108,9 +108,8 @@ pub fn listen(path: &Path) -> Result<OwnedFd, SwitchError> {
             Err(SwitchError::Kind(path)) => return Err(SwitchError::Kind(path)),
             _ => return Err(SwitchError::InUse(owned())),
         }
-        fs::remove_file(path).map_err(|error| {
-            other(Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        })?;
+        fs::remove_file(path)
+            .map_err(|error| other(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
         bound = bind(&socket, &address);
     }
     bound.map_err(|error| match error {

@@ -97,10 +97,7 @@ mod tests {
     fn the_gateway_is_the_host_and_the_rest_is_itself() {
         let there = |address: [u8; 4], port| on_host(address.into(), port, none);
         assert_eq!(there([10, 0, 2, 2], 80), Some(([127, 0, 0, 1], 80).into()));
-        assert_eq!(
-            there([192, 0, 2, 1], 80),
-            Some(([192, 0, 2, 1], 80).into())
-        );
+        assert_eq!(there([192, 0, 2, 1], 80), Some(([192, 0, 2, 1], 80).into()));
         for nowhere in [
             [127, 0, 0, 1],
             [10, 0, 2, 15],

@@ -252,11 +252,7 @@ impl Engine {
     }
 }
 
-fn on_host(
-    dns: Option<SocketAddr>,
-    address: std::net::Ipv4Addr,
-    port: u16,
-) -> Option<SocketAddr> {
+fn on_host(dns: Option<SocketAddr>, address: std::net::Ipv4Addr, port: u16) -> Option<SocketAddr> {
     let name_server = || Some(dns.unwrap_or_else(address::name_server));
     address::on_host(address, port, name_server)
 }

@@ -144,7 +144,14 @@ mod tests {
         assert_eq!(parse("tcp:0.0.0.0:1-2"), ok("tcp:0.0.0.0:1-2"));
         assert_eq!(parse("tcp:[::1]:1-2"), ok("tcp:[::1]:1-2"));
         for wrong in [
-            "", "8080-80", "udp:1-2", "tcp:1", "tcp:1-0", "tcp:-2", "tcp:x:1-2", "tcp:1-65536",
+            "",
+            "8080-80",
+            "udp:1-2",
+            "tcp:1",
+            "tcp:1-0",
+            "tcp:-2",
+            "tcp:x:1-2",
+            "tcp:1-65536",
         ] {
             let told = format!("\"{wrong}\" is no port to forward: {FORM}");
             assert_eq!(parse(wrong), Err(told));

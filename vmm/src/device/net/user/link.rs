@@ -62,11 +62,6 @@ impl Link {
         &self.checksums
     }
 
-    /// The guest's address, as its last frame said.
-    pub fn guest(&self) -> EthernetAddress {
-        self.guest
-    }
-
     /// The guest's frame came from this address.
     pub fn learn_guest(&mut self, address: EthernetAddress) {
         if address.is_unicast() {

@@ -84,9 +84,11 @@ impl UserPort {
             && let Some(mut frame) = engine.next()
         {
             let left = self.leaves_checksums.then(|| checksum::leave(&mut frame));
-            let header = left.flatten().map_or_else(NetHeader::default, |(start, offset)| {
-                NetHeader::with_checksum(start, offset)
-            });
+            let header = left
+                .flatten()
+                .map_or_else(NetHeader::default, |(start, offset)| {
+                    NetHeader::with_checksum(start, offset)
+                });
             match self.receiver.deliver(header, &frame)? {
                 Delivery::Done => {
                     self.to_guest.charge((HEADER_SIZE + frame.len()) as u64);
@@ -110,10 +112,7 @@ impl UserPort {
     async fn wait(&mut self, engine: &mut Engine) -> Result<(), DeviceError> {
         let to_guest = self.to_guest.wait_until();
         let from_guest = self.from_guest.wait_until();
-        let next = [
-            to_guest.filter(|_| engine.waiting() > 0),
-            from_guest,
-        ];
+        let next = [to_guest.filter(|_| engine.waiting() > 0), from_guest];
         let next = next.into_iter().flatten().min();
         let takes = from_guest.is_none() && engine.takes();
         let gives = to_guest.is_none() && engine.waiting() > 0;

@@ -54,8 +54,7 @@ impl Stack {
     /// Has the stack take what the guest has sent, and send what its sockets have.
     pub fn poll(&mut self) {
         let now = self.now();
-        self.interface
-            .poll(now, &mut self.link, &mut self.sockets);
+        self.interface.poll(now, &mut self.link, &mut self.sockets);
     }
 
     /// Has the stack take the first frame only.

@@ -22,7 +22,10 @@ pub enum Stage {
     /// Both sides are there, though the guest may still have to accept a forwarded one.
     Open { host: Host, socket: SocketHandle },
     /// The guest's side is over, but the host has not taken all of it yet.
-    Draining { host: Host, socket: Box<Socket<'static>> },
+    Draining {
+        host: Host,
+        socket: Box<Socket<'static>>,
+    },
     /// The guest is to be told of a reset.
     Resetting { socket: SocketHandle },
 }

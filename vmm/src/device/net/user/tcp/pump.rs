@@ -21,7 +21,11 @@ pub fn pump(host: &mut Host, socket: &mut Socket<'_>, waker: &Waker) -> Pumped {
         // It had said all, and its last segment was the answer to our FIN: what it said may
         // still be on its way to the host.
         let is_over = host.has_ended && socket.can_recv();
-        return if is_over { Pumped::Open } else { Pumped::GuestReset };
+        return if is_over {
+            Pumped::Open
+        } else {
+            Pumped::GuestReset
+        };
     }
     if from_host(host, socket, &mut context).is_err() {
         return Pumped::HostReset;

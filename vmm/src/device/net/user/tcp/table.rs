@@ -115,13 +115,7 @@ impl TcpConnections {
         })
     }
 
-    fn insert(
-        &mut self,
-        ready: &ReadyList,
-        ends: Ends,
-        stage: Stage,
-        is_forwarded: bool,
-    ) -> Waker {
+    fn insert(&mut self, ready: &ReadyList, ends: Ends, stage: Stage, is_forwarded: bool) -> Waker {
         let number = self.next_number;
         self.next_number += 1;
         let waker = ready.waker(Token::Tcp(number));

@@ -7,7 +7,9 @@ use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, IpAddress, Ipv4Address};
 #[tokio::test]
 async fn the_guest_gets_its_address_by_dhcp() {
     let mut world = World::new();
-    world.interface.update_ip_addrs(|addresses| addresses.clear());
+    world
+        .interface
+        .update_ip_addrs(|addresses| addresses.clear());
     let socket = world.sockets.add(Socket::new());
     let mut config = None;
     world

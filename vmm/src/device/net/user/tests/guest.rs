@@ -138,8 +138,7 @@ impl World {
     /// Has all that is on its way arrive. Whether there was anything.
     pub fn exchange(&mut self) -> bool {
         let now = self.now();
-        self.interface
-            .poll(now, &mut self.port, &mut self.sockets);
+        self.interface.poll(now, &mut self.port, &mut self.sockets);
         let mut moved = false;
         while self.engine.takes()
             && let Some(sent) = self.port.sent.pop_front()

@@ -212,7 +212,12 @@ async fn a_slow_host_gets_all_though_the_guest_has_closed_long_ago() {
     world.socket(socket).close();
     // The guest's side is over.
     world
-        .until(|world| matches!(world.socket(socket).state(), State::TimeWait | State::Closed))
+        .until(|world| {
+            matches!(
+                world.socket(socket).state(),
+                State::TimeWait | State::Closed
+            )
+        })
         .await;
     let reader = tokio::spawn(async move {
         let mut bytes = Vec::new();

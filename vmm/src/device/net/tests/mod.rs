@@ -1,0 +1,6 @@
+//! The device with a driver's rings in RAM.
+
+mod frames;
+mod hostile;
+mod switch;
+mod user;
