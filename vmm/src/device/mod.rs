@@ -22,6 +22,7 @@ pub mod options;
 pub mod queue;
 pub mod rate;
 pub mod registry;
+pub mod share;
 pub mod spec;
 pub mod stats;
 #[cfg(test)]
