@@ -25,8 +25,6 @@ pub mod registry;
 pub mod share;
 pub mod spec;
 pub mod stats;
-#[cfg(test)]
-mod test_rig;
 pub mod transport;
 pub mod unix_socket;
 pub mod vsock;

@@ -102,7 +102,7 @@ impl Ports {
     }
 
     /// The next message for the driver, and the name that follows it.
-    pub fn next(&mut self) -> Option<(Message, &str)> {
+    pub fn next_message(&mut self) -> Option<(Message, &str)> {
         let (index, port) = self
             .0
             .iter_mut()
@@ -184,7 +184,7 @@ impl Control {
         while self.ports.has_message()
             && let Some(mut chain) = self.to_guest.pop()?
         {
-            let Some((message, name)) = self.ports.next() else {
+            let Some((message, name)) = self.ports.next_message() else {
                 self.to_guest.unpop(chain);
                 break;
             };
@@ -213,7 +213,7 @@ mod tests {
 
     fn all(ports: &mut Ports) -> Vec<(u32, u16, u16, String)> {
         std::iter::from_fn(|| {
-            let (message, name) = ports.next()?;
+            let (message, name) = ports.next_message()?;
             let (event, value) = (message.event.get(), message.value.get());
             Some((message.port.get(), event, value, name.to_string()))
         })

@@ -3,16 +3,16 @@
 use super::super::options::ShareOptions;
 use super::*;
 use crate::device::spec::DeviceOptions;
-use crate::device::test_rig::Rig;
+use crate::device::tests::calls::Calls;
 
 const REQUESTS: u16 = 1;
 
-fn rig(tree: &Tree) -> Rig {
+fn rig(tree: &Tree) -> Calls {
     let text = format!("path={},tag=files", tree.shared().display());
-    Rig::new(ShareOptions::parse(&text).unwrap().open().unwrap())
+    Calls::new(ShareOptions::parse(&text).unwrap().open().unwrap())
 }
 
-fn call(rig: &mut Rig, code: u32, inode: u64, body: &[u8]) -> (i32, Vec<u8>) {
+fn call(rig: &mut Calls, code: u32, inode: u64, body: &[u8]) -> (i32, Vec<u8>) {
     let (header, body) = message(code, inode, body);
     let request = [header.as_bytes(), &body].concat();
     let answer = rig.call(REQUESTS, &request, 8192);
@@ -21,7 +21,7 @@ fn call(rig: &mut Rig, code: u32, inode: u64, body: &[u8]) -> (i32, Vec<u8>) {
     (out.error, rest.to_vec())
 }
 
-fn begin(rig: &mut Rig) {
+fn begin(rig: &mut Calls) {
     let (major, minor) = VERSION;
     let init = InitIn {
         major,

@@ -1,6 +1,7 @@
 //! A guest that sends FUSE requests to a real folder.
 
 mod device;
+mod fuzz;
 mod hostile;
 mod random;
 mod reading;

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 const INODES_MAX: usize = 20;
 
 #[derive(Clone, Debug)]
-struct Step {
-    code: u32,
-    inode: u64,
-    body: Vec<u8>,
-    room: usize,
+pub(super) struct Step {
+    pub code: u32,
+    pub inode: u64,
+    pub body: Vec<u8>,
+    pub room: usize,
 }
 
 fn body() -> impl Strategy<Value = Vec<u8>> {
@@ -38,7 +38,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let code = prop_oneof![
         6 => prop::sample::select(vec![1, 3, 5, 14, 15, 27, 28, 44]),
         1 => prop::sample::select(vec![2, 18, 26, 29, 38, 42]),

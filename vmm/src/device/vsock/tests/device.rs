@@ -3,7 +3,7 @@
 use super::super::options::VsockOptions;
 use super::*;
 use crate::device::spec::DeviceOptions;
-use crate::device::test_rig::{Request, Rig};
+use crate::device::tests::calls::{Calls, Request};
 use crate::device::vsock::FEATURE_STREAM;
 use crate::device::vsock::packet::HEADER_SIZE;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ const TO_GUEST: u16 = 0;
 const FROM_GUEST: u16 = 1;
 
 struct Driver {
-    rig: Rig,
+    rig: Calls,
     folder: TempDir,
 }
 
@@ -24,7 +24,7 @@ impl Driver {
         let text = format!("cid={CID},uds={}/vsock", folder.path().display());
         let device = VsockOptions::parse(&text).unwrap().open().unwrap();
         Self {
-            rig: Rig::new(device),
+            rig: Calls::new(device),
             folder,
         }
     }

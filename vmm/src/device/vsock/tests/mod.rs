@@ -3,6 +3,7 @@
 mod credit;
 mod device;
 mod ends;
+mod fuzz;
 mod hostile;
 mod random;
 mod stream;
@@ -111,12 +112,10 @@ impl Guest {
         }
     }
 
-    #[track_caller]
-    fn expect(&mut self) -> impl Future<Output = (Op, Header, Vec<u8>)> {
-        async {
-            let (header, payload) = self.next().await;
-            (header.op().unwrap(), header, payload)
-        }
+    /// The next packet, with its operation.
+    async fn expect(&mut self) -> (Op, Header, Vec<u8>) {
+        let (header, payload) = self.next().await;
+        (header.op().unwrap(), header, payload)
     }
 
     /// The next packet, which is of an operation.
