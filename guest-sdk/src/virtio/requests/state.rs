@@ -19,6 +19,8 @@ use pv_abi::Gpa;
 const MUCH: u32 = 4;
 /// How long it is not told of fewer, about as long as an exit takes.
 const PUT_OFF: Duration = Duration::from_micros(50);
+/// For how many looks it is not told in any case: where everything is slow, so is an exit.
+const PUT_OFF_LOOKS: u32 = 64;
 
 /// The requests of a queue. It is used under a lock.
 pub(in crate::virtio) struct State<O> {
@@ -31,6 +33,8 @@ pub(in crate::virtio) struct State<O> {
     stopped: bool,
     /// When the first of the requests was made that the device was not told of.
     untold_since: Option<Instant>,
+    /// How often it was put off to tell it of them.
+    put_off: u32,
     made: u64,
     pub events: u64,
 }
@@ -81,6 +85,7 @@ impl<O: Operation> State<O> {
             scratch: Pages::zeroed(count * SCRATCH).ok_or(Error::NoMemory)?,
             stopped: false,
             untold_since: None,
+            put_off: 0,
             made: 0,
             events: 0,
             queue,
@@ -104,6 +109,7 @@ impl<O: Operation> State<O> {
         its.prepare(&mut scratch);
         if self.queue.untold() == 0 {
             self.untold_since = Instant::try_now();
+            self.put_off = 0;
         }
         // SAFETY: the operation, whose memory it is, and the scratch memory stay here until the
         // request was popped or the device reset.
@@ -131,10 +137,12 @@ impl<O: Operation> State<O> {
     /// Whether it was told.
     pub fn tell(&mut self) -> bool {
         let few = u32::from(self.queue.untold()) * MUCH < self.queue.outstanding().into();
-        let soon = self
-            .untold_since
-            .is_some_and(|since| since.elapsed() < PUT_OFF);
+        let soon = self.put_off < PUT_OFF_LOOKS
+            || self
+                .untold_since
+                .is_some_and(|since| since.elapsed() < PUT_OFF);
         if self.queue.untold() > 0 && few && soon {
+            self.put_off += 1;
             return false;
         }
         self.queue.notify();
