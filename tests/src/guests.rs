@@ -8,9 +8,11 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The examples in Rust: the names of their directories and of their images.
-pub const EXAMPLES: [&str; 7] = [
+pub const EXAMPLES: [&str; 9] = [
     "async-echo",
+    "files",
     "hello",
+    "random",
     "shared-memory",
     "smp-matrix",
     "threads",
