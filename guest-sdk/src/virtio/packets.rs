@@ -98,6 +98,8 @@ impl Receiver {
         mut wanted: impl FnMut(&[u8]) -> bool,
     ) -> Result<Option<Packet<'_>>, Broken> {
         while let Some(used) = self.slots.queue.pop()? {
+            // It is the next one to be added: nothing is until the packet is dropped.
+            self.slots.queue.release(used.slot);
             let size = self.slots.size.min(used.written as usize);
             if wanted(self.slots.bytes(used.slot, size)) {
                 return Ok(Some(Packet {
@@ -146,7 +148,7 @@ impl core::ops::Deref for Packet<'_> {
 
 impl Drop for Packet<'_> {
     fn drop(&mut self) {
-        // The slot that was popped last is the next one.
+        // The slot that was released last is the next one.
         self.slots.add(self.slots.size, true);
     }
 }
@@ -167,7 +169,9 @@ impl Transmitter {
     /// Takes back what the device has sent, when there is no free buffer: whether there is one.
     pub fn make_room(&mut self) -> Result<bool, Broken> {
         if self.slots.queue.next_slot().is_none() {
-            while self.slots.queue.pop()?.is_some() {}
+            while let Some(used) = self.slots.queue.pop()? {
+                self.slots.queue.release(used.slot);
+            }
         }
         Ok(self.slots.queue.next_slot().is_some())
     }
