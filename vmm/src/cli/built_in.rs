@@ -34,6 +34,38 @@ unsafe extern "C" {
 pub fn let_go_of_code() {
     // SAFETY: both delimit this program's constants and code.
     unsafe { forget(&raw const PROGRAM_START, &raw const CODE_END) };
+    // SAFETY: `forget_code_of` fits, and takes no data.
+    unsafe { libc::dl_iterate_phdr(Some(forget_code_of), std::ptr::null_mut()) };
+}
+
+/// Has the code of one of the process's objects come from its file again: the loader leaves most of a
+/// C library in memory, to find out what suits this processor.
+///
+/// # Safety
+///
+/// Only `dl_iterate_phdr` calls it.
+unsafe extern "C" fn forget_code_of(
+    info: *mut libc::dl_phdr_info,
+    _size: usize,
+    _data: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: the loader says what it has loaded, and does not change it meanwhile.
+    let (info, headers) = unsafe {
+        let info = &*info;
+        let count = usize::from(info.dlpi_phnum);
+        (info, std::slice::from_raw_parts(info.dlpi_phdr, count))
+    };
+    for header in headers {
+        let is_code = header.p_type == libc::PT_LOAD
+            && header.p_flags & (libc::PF_X | libc::PF_W) == libc::PF_X;
+        if is_code {
+            let start = info.dlpi_addr.wrapping_add(header.p_vaddr) as usize;
+            let start = std::ptr::with_exposed_provenance::<u8>(start);
+            // SAFETY: a segment without the right to write, which is as it is in its file.
+            unsafe { forget(start, start.wrapping_add(header.p_memsz as usize)) };
+        }
+    }
+    0
 }
 
 /// Has whole pages of what lies between two addresses be memory of this process no more; they come
