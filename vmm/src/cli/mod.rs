@@ -14,6 +14,7 @@ mod output_file;
 mod report;
 mod run;
 mod size;
+mod switch;
 mod usage;
 
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +42,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measure what sensitive instructions cost when they trap, and as hypercalls
     Bench(bench::BenchArgs),
+    /// Connect the network devices of guests on this host
+    Switch(switch::SwitchArgs),
     /// Look at guest images
     Image {
         #[command(subcommand)]
@@ -84,6 +87,7 @@ fn dispatch(start: Instant) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(args) => run::run(args, stages),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Switch(args) => switch::run(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Image {
             command: ImageCommand::Inspect(args),

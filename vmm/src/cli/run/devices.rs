@@ -5,6 +5,8 @@ use clap::Args;
 use paravane::device::block::BlockOptions;
 use paravane::device::console::options::{ConsoleOptions, PortOptions};
 use paravane::device::entropy::EntropyOptions;
+use paravane::device::net::NetOptions;
+use paravane::device::share::options::ShareOptions;
 use paravane::device::spec::{DeviceOptions, DeviceSpec};
 use paravane::device::vsock::options::VsockOptions;
 use std::sync::Arc;
@@ -20,6 +22,21 @@ pub struct DeviceArgs {
         value_parser = BlockOptions::parse
     )]
     disks: Vec<BlockOptions>,
+    /// A network: user, for one that needs no permission, a tap device, or the switch of
+    /// `paravane switch`
+    #[arg(
+        long = "net",
+        value_name = "user[,hostfwd=tcp:PORT-PORT]|tap=NAME|switch=PATH[,...]",
+        value_parser = NetOptions::parse
+    )]
+    networks: Vec<NetOptions>,
+    /// A folder of the host, to read
+    #[arg(
+        long = "share",
+        value_name = "path=DIR,tag=NAME[,id=NAME]",
+        value_parser = ShareOptions::parse
+    )]
+    shares: Vec<ShareOptions>,
     /// Sockets between the guest and programs of the host, which meet at the Unix socket PATH
     #[arg(
         long = "vsock",
@@ -55,10 +72,17 @@ impl DeviceArgs {
             false => Some(ConsoleOptions::new(self.ports).map_err(Failure::configuration)?),
         };
         let disks = self.disks.into_iter().map(boxed);
+        let networks = self.networks.into_iter().map(boxed);
+        let shares = self.shares.into_iter().map(boxed);
         let vsocks = self.vsocks.into_iter().map(boxed);
         let ports = ports.into_iter().map(boxed);
         let entropy = self.entropy.into_iter().map(boxed);
-        let options = disks.chain(vsocks).chain(ports).chain(entropy);
+        let options = disks
+            .chain(networks)
+            .chain(shares)
+            .chain(vsocks)
+            .chain(ports)
+            .chain(entropy);
         Ok(DeviceSpec::name(options.collect()))
     }
 }
