@@ -3,12 +3,14 @@
 //! [`BlockOptions`] says which [`image`]; a [`BlockDevice`] takes the guest's requests, has them
 //! checked by [`Disk`](disk::Disk), and does them by an [`engine::Engine`].
 
+mod begin;
 mod device;
 mod disk;
 pub mod engine;
 pub mod image;
 mod in_flight;
 mod options;
+mod polling;
 mod request;
 mod server;
 #[cfg(test)]

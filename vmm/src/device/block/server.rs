@@ -6,9 +6,10 @@
 
 use super::device::BlockDevice;
 use super::disk::Disk;
-use super::engine::{Done, Engine, Operation, Transfer};
-use super::in_flight::{InFlight, Pending};
-use super::request::{Header, Request, Segment, Status};
+use super::engine::{Done, Engine};
+use super::in_flight::InFlight;
+use super::polling::Polling;
+use super::request::Status;
 use crate::device::DeviceError;
 use crate::device::backend::Active;
 use crate::device::chain::Chain;
@@ -19,11 +20,8 @@ use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use virtio_bindings::virtio_blk::VIRTIO_BLK_F_FLUSH;
-
-/// How long the rings are looked at after the last request, before the thread sleeps.
-const POLL: Duration = Duration::from_micros(20);
 
 /// A round ends when this much was started, so that what is over is told before it is stale.
 const ROUND_BYTES: u64 = 1 << 20;
@@ -34,17 +32,17 @@ const ROUNDS: u32 = 16;
 /// A disk that is being served.
 pub(super) struct Server<'a> {
     path: &'a Path,
-    disk: &'a Disk,
+    pub(super) disk: &'a Disk,
     rate: &'a mut RateLimiter,
-    engine: &'a mut Engine,
-    in_flight: &'a mut InFlight,
+    pub(super) engine: &'a mut Engine,
+    pub(super) in_flight: &'a mut InFlight,
     stats: Arc<DeviceStats>,
     queues: Vec<Served>,
     first: usize,
     // Without FLUSH a driver counts on what was written being on disk (virtio 1.2, 5.2.6.2).
-    write_through: bool,
+    pub(super) write_through: bool,
     // The kernel tells of lost writes once. After that no flush may succeed.
-    flush_failed: bool,
+    pub(super) flush_failed: bool,
     told: bool,
     // When the rate allows the next request, if one is waiting.
     limited: Option<tokio::time::Instant>,
@@ -84,19 +82,20 @@ impl<'a> Server<'a> {
     /// Serves until the device needs a reset.
     pub(super) async fn serve(&mut self) -> Result<(), DeviceError> {
         let mut rounds = 0;
-        let mut last = Instant::now();
+        let mut polling = Polling::new(Instant::now());
         loop {
             if self.round()? {
-                last = Instant::now();
+                polling.worked(Instant::now());
                 rounds += 1;
                 if rounds % ROUNDS == 0 {
                     tokio::task::yield_now().await;
                 }
-            } else if self.limited.is_none() && last.elapsed() < POLL {
+            } else if self.limited.is_none()
+                && polling.goes_on(Instant::now(), self.engine.in_flight() > 0)
+            {
                 std::hint::spin_loop();
-            } else {
-                self.sleep().await?;
-                last = Instant::now();
+            } else if self.sleep().await? {
+                polling.rang(Instant::now());
             }
         }
     }
@@ -160,82 +159,6 @@ impl<'a> Server<'a> {
         self.queues.get_mut(index)?.queue.as_mut()
     }
 
-    /// Begins a request; one that is wrong, or easy, ends at once.
-    fn begin(&mut self, queue: usize, mut chain: Chain) -> Result<(), DeviceError> {
-        let header: Header = chain.read_struct()?;
-        let Some(room) = chain.writable().checked_sub(1) else {
-            let reason = "a request of the block device has no room for its status";
-            return Err(DeviceError::Protocol(reason.into()));
-        };
-        let mut data = 0;
-        let request = self.disk.request(&header, chain.readable(), room);
-        let operation = match request {
-            Err(status) => return self.finish(queue, chain, status, 0),
-            Ok(Request::GetId) => {
-                let serial = self.disk.serial;
-                let size = serial.len().min(room as usize);
-                let written = chain.write(serial.get(..size).unwrap_or_default())?;
-                return self.finish(queue, chain, Status::Ok, written as u32);
-            }
-            Ok(Request::Read { length: 0, .. } | Request::Write { length: 0, .. }) => {
-                return self.finish(queue, chain, Status::Ok, 0);
-            }
-            Ok(Request::Read { offset, length }) => {
-                data = length;
-                let dma = chain.dma_to_guest(length)?;
-                Operation::Read(Transfer::new(offset, Box::new(dma)))
-            }
-            Ok(Request::Write { offset, length }) => {
-                let dma = chain.dma_from_guest(length)?;
-                Operation::Write {
-                    transfer: Transfer::new(offset, Box::new(dma)),
-                    durable: self.write_through,
-                }
-            }
-            Ok(Request::Flush) if self.flush_failed => {
-                return self.finish(queue, chain, Status::IoError, 0);
-            }
-            Ok(Request::Flush) => Operation::Flush,
-            Ok(Request::Discard(count)) => match self.discard(&mut chain, count)? {
-                Ok(operation) => operation,
-                Err(status) => return self.finish(queue, chain, status, 0),
-            },
-            Ok(Request::WriteZeroes) => match self.disk.zeroes_range(&chain.read_struct()?) {
-                Ok((range, may_unmap)) => Operation::WriteZeroes { range, may_unmap },
-                Err(status) => return self.finish(queue, chain, status, 0),
-            },
-        };
-        let flush = matches!(operation, Operation::Flush);
-        let pending = Pending {
-            queue,
-            chain,
-            data,
-            flush,
-        };
-        if let Some(token) = self.in_flight.add(pending) {
-            self.engine.start(token, operation);
-        }
-        Ok(())
-    }
-
-    fn discard(
-        &self,
-        chain: &mut Chain,
-        count: u32,
-    ) -> Result<Result<Operation, Status>, DeviceError> {
-        let mut ranges = Vec::new();
-        for _ in 0..count {
-            let segment: Segment = chain.read_struct()?;
-            match self.disk.discard_range(&segment) {
-                Ok(range) => ranges.push(range),
-                Err(status) => return Ok(Err(status)),
-            }
-        }
-        // Nothing to be done, which fallocate would not take.
-        ranges.retain(|range| !range.is_empty());
-        Ok(Ok(Operation::Discard(ranges)))
-    }
-
     /// Ends what the engine has done.
     fn end(&mut self, done: Done) -> Result<(), DeviceError> {
         let Some(pending) = self.in_flight.remove(done.token) else {
@@ -256,7 +179,8 @@ impl<'a> Server<'a> {
         self.finish(pending.queue, pending.chain, status, pending.data)
     }
 
-    fn finish(
+    /// Puts a request back with its status, behind so many bytes of data.
+    pub(super) fn finish(
         &mut self,
         queue: usize,
         mut chain: Chain,
@@ -273,8 +197,8 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    /// Waits until there may be something to do.
-    async fn sleep(&mut self) -> Result<(), DeviceError> {
+    /// Waits until there may be something to do. Whether it is the driver who rang.
+    async fn sleep(&mut self) -> Result<bool, DeviceError> {
         let limited = self.limited;
         // A request that cannot be started is not waited for.
         let listens = limited.is_none() && self.in_flight.has_room();
@@ -296,9 +220,12 @@ impl<'a> Server<'a> {
         };
         let timer = pin!(timer);
         tokio::select! {
-            heard = any => heard,
-            ready = self.engine.wait() => ready.map_err(DeviceError::host("the disk's I/O")),
-            () = timer => Ok(()),
+            heard = any => heard.map(|()| true),
+            ready = self.engine.wait() => {
+                ready.map_err(DeviceError::host("the disk's I/O"))?;
+                Ok(false)
+            }
+            () = timer => Ok(false),
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Operation {
         range: Range<u64>,
         /// Its space may be given back.
         may_unmap: bool,
+        /// It is over only when the zeros are on disk.
+        durable: bool,
     },
 }
 

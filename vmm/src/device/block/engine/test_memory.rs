@@ -48,16 +48,19 @@ impl TestMemory {
         Self(Arc::new(TestInner { cells, iovecs }))
     }
 
+    /// One piece with these bytes.
     pub fn with(bytes: &[u8]) -> Self {
         let memory = Self::new(&[bytes.len()], 0);
         Transfer::new(0, Box::new(memory.clone())).fill(bytes);
         memory
     }
 
+    /// For a transfer.
     pub fn boxed(&self) -> Box<dyn Buffers> {
         Box::new(self.clone())
     }
 
+    /// What all pieces hold.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let start = self.0.cells.as_ptr() as usize;

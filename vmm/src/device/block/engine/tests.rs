@@ -13,7 +13,7 @@ const SIZE: u64 = 4 << 20;
 fn pattern(start: u64, length: usize) -> Vec<u8> {
     (start..)
         .take(length)
-        .map(|at| (at * 31 >> 3) as u8 ^ at as u8)
+        .map(|at| ((at * 31) >> 3) as u8 ^ at as u8)
         .collect()
 }
 
@@ -143,7 +143,11 @@ async fn zeros_and_discards_keep_the_size_and_what_is_around_them() {
     for (file, mut engine) in engines(false) {
         for may_unmap in [false, true] {
             let range = 8192..16384;
-            let zeroes = Operation::WriteZeroes { range, may_unmap };
+            let zeroes = Operation::WriteZeroes {
+                range,
+                may_unmap,
+                durable: true,
+            };
             one(&mut engine, zeroes).await.unwrap();
             let bytes = fs::read(file.path()).unwrap();
             assert_eq!(bytes.len() as u64, SIZE);
@@ -181,6 +185,7 @@ async fn an_image_that_was_cut_short_gives_errors_and_does_not_grow() {
             let zeroes = Operation::WriteZeroes {
                 range,
                 may_unmap: false,
+                durable: true,
             };
             assert!(one(&mut engine, zeroes).await.is_err());
             assert_eq!(fs::metadata(file.path()).unwrap().len(), 8192);

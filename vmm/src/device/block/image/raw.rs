@@ -184,7 +184,20 @@ impl RawImage {
             }
             Operation::Flush => Ok(rustix::fs::fdatasync(&self.file)?),
             Operation::Discard(ranges) => ranges.iter().try_for_each(|range| self.discard(range)),
-            Operation::WriteZeroes { range, may_unmap } => self.write_zeroes(range, *may_unmap),
+            Operation::WriteZeroes {
+                range,
+                may_unmap,
+                durable,
+            } => {
+                // Nothing to be done, which fallocate would not take.
+                if !range.is_empty() {
+                    self.write_zeroes(range, *may_unmap)?;
+                }
+                if *durable {
+                    rustix::fs::fdatasync(&self.file)?;
+                }
+                Ok(())
+            }
         }
     }
 

@@ -90,7 +90,7 @@ proptest! {
         for (pieces, kind, sector) in &chains {
             let queue = (sector % 2) as usize;
             if let Some(&(gpa, 16, false)) = pieces.first()
-                && gpa >= DATA && gpa < DATA + 0x10_0000
+                && (DATA..DATA + 0x10_0000).contains(&gpa)
             {
                 rig.put(gpa, &kind.to_le_bytes());
                 rig.put(gpa + 8, &sector.to_le_bytes());

@@ -130,7 +130,6 @@ fn what_is_told_of_a_disk() {
     assert_eq!(config[12..16], 254_u32.to_le_bytes());
     assert_eq!(config[20..24], 512_u32.to_le_bytes());
     assert_eq!((config[24], config[34], config[56]), (3, 3, 1));
-    drop(disk);
     let disk = open(",ro");
     assert!(has(&disk, spec::VIRTIO_BLK_F_RO));
     for bit in [spec::VIRTIO_BLK_F_DISCARD, spec::VIRTIO_BLK_F_WRITE_ZEROES] {
@@ -158,6 +157,11 @@ fn a_range_is_discarded_and_another_filled_with_zeros() {
         OK
     );
     rig.put(DATA, &segment(9, 2, 1));
+    assert_eq!(
+        rig.one(spec::VIRTIO_BLK_T_WRITE_ZEROES, 0, &[(DATA, 16, false)]),
+        OK
+    );
+    rig.put(DATA, &segment(11, 0, 0));
     assert_eq!(
         rig.one(spec::VIRTIO_BLK_T_WRITE_ZEROES, 0, &[(DATA, 16, false)]),
         OK
