@@ -1,9 +1,9 @@
 //! One connection: a Unix socket on the host's side, a port in the guest.
 
+use super::closing::Closing;
 use super::credit::Credit;
 use super::outgoing::Outgoing;
-use super::packet::{Header, Op, SHUTDOWN_BOTH, SHUTDOWN_RECEIVE, SHUTDOWN_SEND};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use super::packet::{Header, Op};
 use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use std::io;
 use std::task::Context;
@@ -58,10 +58,7 @@ pub struct Connection {
     is_requested: bool,
     // The socket may have bytes, or its end.
     is_readable: bool,
-    // What each end has said that it does no more, SHUTDOWN_*, and what the guest was told.
-    guest_closed: u32,
-    host_closed: u32,
-    told_closed: u32,
+    closing: Closing,
     // The guest was asked for credit and has given none since.
     has_asked_credit: bool,
     /// When it ends, if nothing happens.
@@ -80,9 +77,7 @@ impl Connection {
             owed: Owed::default(),
             is_requested: false,
             is_readable: false,
-            guest_closed: 0,
-            host_closed: 0,
-            told_closed: 0,
+            closing: Closing::default(),
             has_asked_credit: false,
             deadline: None,
             has_turn: false,
@@ -130,7 +125,7 @@ impl Connection {
             // Nothing else is said before the answer.
             _ if self.is_requested => return Err(End::Broken),
             Op::ReadWrite => self.take(header, payload)?,
-            Op::Shutdown => self.close_guest(header.flags.get() & SHUTDOWN_BOTH, now),
+            Op::Shutdown => self.close_guest(header.flags.get(), now),
             Op::CreditRequest => self.owed.credit = true,
             Op::CreditUpdate => {}
             Op::Request | Op::Response | Op::Reset => return Err(End::Broken),
@@ -150,13 +145,13 @@ impl Connection {
 
     fn take(&mut self, header: &Header, payload: &[u8]) -> Result<(), End> {
         let is_whole = u32::try_from(payload.len()).is_ok_and(|len| len == header.len.get());
-        if !is_whole || self.guest_closed & SHUTDOWN_SEND != 0 {
+        if !is_whole || !self.closing.guest_sends() {
             return Err(End::Broken);
         }
         self.credit
             .receive(header.len.get())
             .map_err(|_| End::Broken)?;
-        if self.host_closed & SHUTDOWN_RECEIVE != 0 {
+        if !self.closing.host_reads() {
             // Nobody reads it; the guest has been told, or will be.
             self.forwarded(payload.len());
             return Ok(());
@@ -173,15 +168,12 @@ impl Connection {
     }
 
     fn close_guest(&mut self, flags: u32, now: Instant) {
-        self.guest_closed |= flags;
-        if flags & SHUTDOWN_RECEIVE != 0 && self.host_closed & SHUTDOWN_SEND == 0 {
-            self.host_closed |= SHUTDOWN_SEND;
-            self.told_closed |= SHUTDOWN_SEND;
+        if self.closing.guest_closes(flags) {
             self.is_readable = false;
             // The program's next write fails. It may be gone already.
             let _ = shutdown(&self.stream, Shutdown::Read);
         }
-        if self.guest_closed == SHUTDOWN_BOTH && self.deadline.is_none() {
+        if self.closing.guest_is_done() && self.deadline.is_none() {
             self.deadline = Some(now + CLOSE_TIMEOUT);
         }
     }
@@ -194,12 +186,12 @@ impl Connection {
                 // The program does not read any more. What it has written is still read.
                 let count = self.outgoing.clear();
                 self.forwarded(count);
-                self.host_closed |= SHUTDOWN_RECEIVE;
+                self.closing.host_reads_no_more();
             }
         }
-        if self.outgoing.is_empty() && self.guest_closed & SHUTDOWN_SEND != 0 {
+        if self.outgoing.is_empty() && !self.closing.guest_sends() {
             let _ = shutdown(&self.stream, Shutdown::Write);
-            if self.guest_closed == SHUTDOWN_BOTH {
+            if self.closing.guest_is_done() {
                 return Err(End::Done);
             }
         }
@@ -221,14 +213,14 @@ impl Connection {
         while !self.outgoing.is_empty() && self.stream.poll_write_ready(context).is_ready() {
             self.flush()?;
         }
-        let reads = !self.is_requested && self.host_closed & SHUTDOWN_SEND == 0;
+        let reads = !self.is_requested && self.closing.host_sends();
         self.is_readable = reads && self.stream.poll_read_ready(context).is_ready();
         if self.is_readable && self.credit.to_send() == 0 {
             self.wait_for_credit();
         }
         if self.deadline.is_some_and(|deadline| now >= deadline) {
-            let is_closing = self.guest_closed == SHUTDOWN_BOTH;
-            return Err(if is_closing { End::Done } else { End::Broken });
+            let is_done = self.closing.guest_is_done();
+            return Err(if is_done { End::Done } else { End::Broken });
         }
         Ok(())
     }
@@ -239,7 +231,7 @@ impl Connection {
         let peeked = recv(&self.stream, &mut byte, RecvFlags::PEEK);
         if peeked.is_ok_and(|(count, _)| count == 0) {
             self.is_readable = false;
-            self.close_host();
+            self.closing.host_ends(&self.stream);
         } else if !self.has_asked_credit {
             self.has_asked_credit = true;
             self.owed.credit_request = true;
@@ -253,7 +245,7 @@ impl Connection {
             || owed.response
             || owed.credit_request
             || owed.credit
-            || self.host_closed & !self.told_closed != 0
+            || self.closing.has_news()
             || self.is_readable && self.credit.to_send() > 0
     }
 
@@ -288,12 +280,11 @@ impl Connection {
             self.credit.sent(len);
             return Some((Op::ReadWrite, len, 0));
         }
-        if self.host_closed & !self.told_closed != 0 {
-            self.told_closed = self.host_closed;
-            if self.host_closed == SHUTDOWN_BOTH && self.deadline.is_none() {
+        if let Some(flags) = self.closing.tell() {
+            if self.closing.host_is_done() && self.deadline.is_none() {
                 self.deadline = Some(now + CLOSE_TIMEOUT);
             }
-            return Some((Op::Shutdown, 0, self.host_closed));
+            return Some((Op::Shutdown, 0, flags));
         }
         std::mem::take(&mut self.owed.credit).then_some((Op::CreditUpdate, 0, 0))
     }
@@ -311,25 +302,14 @@ impl Connection {
             return 0;
         }
         match self.stream.try_read(payload) {
-            Ok(0) => self.close_host(),
+            Ok(0) => self.closing.host_ends(&self.stream),
             // No more than the guest has room for, which is a u32.
             Ok(count) => return count as u32,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.host_closed = SHUTDOWN_BOTH,
+            Err(_) => self.closing.host_is_gone(),
         }
         self.is_readable = false;
         0
-    }
-
-    /// The program has closed its socket, or only its end that writes.
-    fn close_host(&mut self) {
-        self.host_closed |= SHUTDOWN_SEND;
-        let mut polled = [PollFd::new(&self.stream, PollFlags::empty())];
-        let none = Timespec::default();
-        let is_polled = poll(&mut polled, Some(&none)).is_ok();
-        if is_polled && polled[0].revents().contains(PollFlags::HUP) {
-            self.host_closed = SHUTDOWN_BOTH;
-        }
     }
 
     /// Bytes of the guest that the host program has not read.

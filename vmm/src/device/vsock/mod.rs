@@ -5,6 +5,8 @@
 //! with the port that the host's end has, and then talks to whoever listens in the guest. What
 //! the guest connects to, port P of the host, is the program that listens on the socket `PATH_P`.
 
+pub mod arrivals;
+pub mod closing;
 pub mod connection;
 pub mod credit;
 pub mod handshake;

@@ -7,8 +7,8 @@
 //! All bounds are here: so many connections, each with the buffer that its credit allows, and
 //! so many refusals that wait for the guest to take them.
 
+use super::arrivals::Arrivals;
 use super::connection::{Connection, End, Ports};
-use super::handshake::Handshake;
 use super::outgoing::Lingering;
 use super::packet::{HOST_CID, Header, Op, TYPE_STREAM};
 use crate::device::unix_socket::connect_now;
@@ -17,7 +17,6 @@ use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, Sleep};
 
@@ -31,17 +30,12 @@ const MAX_RESETS: usize = 64;
 /// Ports of host programs that connect to the guest: from here, up to twice this.
 const FIRST_HOST_PORT: u32 = 1 << 30;
 
-/// After a failed accept (no file descriptors), the next is tried after this.
-const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
-
 /// The connections of one guest.
 #[derive(Debug)]
 pub struct Muxer {
     cid: u32,
     path: PathBuf,
-    listener: UnixListener,
-    accept_again: Option<Instant>,
-    handshakes: Vec<Handshake>,
+    arrivals: Arrivals,
     connections: HashMap<Ports, Connection>,
     lingering: Vec<Lingering>,
     // Connections that may have a packet for the guest, each once, in the order of their turns.
@@ -57,9 +51,7 @@ impl Muxer {
         Self {
             cid,
             path,
-            listener,
-            accept_again: None,
-            handshakes: Vec::new(),
+            arrivals: Arrivals::new(listener),
             connections: HashMap::new(),
             lingering: Vec::new(),
             turns: VecDeque::new(),
@@ -136,7 +128,7 @@ impl Muxer {
 
     /// How many connections there are, those included that begin or end.
     pub fn len(&self) -> usize {
-        self.handshakes.len() + self.connections.len() + self.lingering.len()
+        self.arrivals.count() + self.connections.len() + self.lingering.len()
     }
 
     /// Whether there are none.
@@ -220,45 +212,15 @@ impl Muxer {
 
     fn poll(&mut self, context: &mut Context<'_>) {
         let now = Instant::now();
-        self.poll_handshakes(context, now);
         self.poll_connections(context, now);
         self.lingering.retain_mut(|one| one.poll(context, now));
         // Last, because the others may have made room.
-        self.poll_listener(context, now);
+        let others = self.connections.len() + self.lingering.len();
+        let room = MAX_CONNECTIONS.saturating_sub(others);
+        for (stream, port) in self.arrivals.poll(context, now, room) {
+            self.request(stream, port, now);
+        }
         self.poll_alarm(context);
-    }
-
-    fn poll_listener(&mut self, context: &mut Context<'_>, now: Instant) {
-        if self.accept_again.is_some_and(|again| now < again) {
-            return;
-        }
-        self.accept_again = None;
-        let had = self.handshakes.len();
-        while self.len() < MAX_CONNECTIONS {
-            match self.listener.poll_accept(context) {
-                Poll::Ready(Ok((stream, _))) => self.handshakes.push(Handshake::new(stream, now)),
-                Poll::Ready(Err(_)) => {
-                    self.accept_again = Some(now + ACCEPT_AGAIN);
-                    break;
-                }
-                Poll::Pending => break,
-            }
-        }
-        if self.handshakes.len() > had {
-            self.poll_handshakes(context, now);
-        }
-    }
-
-    fn poll_handshakes(&mut self, context: &mut Context<'_>, now: Instant) {
-        let mut waiting = Vec::new();
-        for mut handshake in std::mem::take(&mut self.handshakes) {
-            match handshake.poll(context, now) {
-                Poll::Pending => waiting.push(handshake),
-                Poll::Ready(Some(port)) => self.request(handshake.into_stream(), port, now),
-                Poll::Ready(None) => {}
-            }
-        }
-        self.handshakes = waiting;
     }
 
     /// Asks the guest for a connection to its port.
@@ -296,11 +258,10 @@ impl Muxer {
 
     /// Has the context woken at the earliest deadline. Without one there is no timer.
     fn poll_alarm(&mut self, context: &mut Context<'_>) {
-        let handshakes = self.handshakes.iter().map(|one| one.deadline);
         let connections = self.connections.values().filter_map(|one| one.deadline);
         let lingering = self.lingering.iter().map(|one| one.deadline);
-        let deadlines = handshakes.chain(connections).chain(lingering);
-        let Some(deadline) = deadlines.chain(self.accept_again).min() else {
+        let deadlines = connections.chain(lingering);
+        let Some(deadline) = deadlines.chain(self.arrivals.deadline()).min() else {
             self.alarm = None;
             return;
         };
