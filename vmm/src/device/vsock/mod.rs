@@ -24,6 +24,7 @@ use super::unix_socket::ListeningSocket;
 use credit::BUFFER_SIZE;
 use muxer::Muxer;
 use packet::{HEADER_SIZE, Header};
+use std::sync::Arc;
 
 /// VIRTIO_ID_VSOCK.
 pub const DEVICE_TYPE: u32 = 19;
@@ -76,8 +77,9 @@ impl Backend for VsockDevice {
             let listener = self.socket.listen();
             let listener = listener.map_err(DeviceError::host("listening to a socket"))?;
             let path = self.socket.path().to_path_buf();
+            let stats = Arc::clone(&active.stats);
             let mut server = Server {
-                muxer: Muxer::new(self.cid, path, listener),
+                muxer: Muxer::new(self.cid, path, listener, stats),
                 to_guest: active.take_queue(0)?,
                 from_guest: active.take_queue(1)?,
                 buffer: vec![0; BUFFER_SIZE as usize],

@@ -11,11 +11,13 @@ use super::arrivals::Arrivals;
 use super::connection::{Connection, End, Ports};
 use super::outgoing::Lingering;
 use super::packet::{HOST_CID, Header, Op, TYPE_STREAM};
+use crate::device::stats::DeviceStats;
 use crate::device::unix_socket::connect_now;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, Sleep};
@@ -35,6 +37,7 @@ const FIRST_HOST_PORT: u32 = 1 << 30;
 pub struct Muxer {
     cid: u32,
     path: PathBuf,
+    stats: Arc<DeviceStats>,
     arrivals: Arrivals,
     connections: HashMap<Ports, Connection>,
     lingering: Vec<Lingering>,
@@ -47,10 +50,12 @@ pub struct Muxer {
 
 impl Muxer {
     /// For the guest `cid`; host programs connect to `listener`, and listen on `path`_PORT.
-    pub fn new(cid: u32, path: PathBuf, listener: UnixListener) -> Self {
+    /// `stats` counts connections, refusals, and those that broke the rules.
+    pub fn new(cid: u32, path: PathBuf, listener: UnixListener, stats: Arc<DeviceStats>) -> Self {
         Self {
             cid,
             path,
+            stats,
             arrivals: Arrivals::new(listener),
             connections: HashMap::new(),
             lingering: Vec::new(),
@@ -97,6 +102,7 @@ impl Muxer {
 
     /// Refuses a packet by its own addresses.
     fn refuse(&mut self, header: &Header) {
+        self.stats.add("refused", 1);
         let reset = Header {
             src_cid: header.dst_cid,
             kind: header.kind,
@@ -119,6 +125,7 @@ impl Muxer {
         match stream {
             Some(Ok(stream)) => {
                 let connection = Connection::of_guest(ports, stream, header);
+                self.stats.add("connections", 1);
                 self.connections.insert(ports, connection);
                 self.take_turn(ports);
             }
@@ -148,6 +155,9 @@ impl Muxer {
         let Some(connection) = self.connections.remove(&ports) else {
             return;
         };
+        if end == End::Broken {
+            self.stats.add("broken", 1);
+        }
         if end != End::ByGuest {
             let reset = Header::to_guest(Op::Reset, self.cid, ports.host, ports.guest);
             self.resets.push_back(reset);
@@ -235,6 +245,7 @@ impl Muxer {
             }
         };
         let connection = Connection::of_host(ports, stream, now);
+        self.stats.add("connections", 1);
         self.connections.insert(ports, connection);
         self.take_turn(ports);
     }

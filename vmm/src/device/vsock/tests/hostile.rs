@@ -124,3 +124,15 @@ async fn there_are_only_so_many_connections() {
     guest.muxer.receive(&header, &[]);
     guest.expect_op(Op::Request).await;
 }
+
+#[tokio::test]
+async fn it_is_counted_what_became_of_requests() {
+    let mut guest = Guest::new();
+    let _host = guest.connect().await;
+    guest.send(Op::Request, HOST_PORT + 1);
+    guest.fwd_cnt = 1;
+    guest.send(Op::CreditUpdate, HOST_PORT);
+    let counters = guest.stats.counters();
+    let expected = [("broken", 1), ("connections", 1), ("refused", 1)];
+    assert_eq!(counters, expected.into());
+}

@@ -11,9 +11,11 @@ mod stream;
 use super::credit::BUFFER_SIZE;
 use super::muxer::Muxer;
 use super::packet::{HOST_CID, Header, Op, TYPE_STREAM};
+use crate::device::stats::DeviceStats;
 use crate::device::unix_socket::{ListeningSocket, PATH_MAX};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +28,7 @@ const HOST_PORT: u32 = 52;
 /// A guest that has told of a buffer of `buf_alloc` bytes.
 struct Guest {
     muxer: Muxer,
+    stats: Arc<DeviceStats>,
     _socket: ListeningSocket,
     folder: TempDir,
     buf_alloc: u32,
@@ -36,9 +39,12 @@ impl Guest {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = ListeningSocket::bind(&folder.path().join("vsock"), PATH_MAX).unwrap();
-        let muxer = Muxer::new(CID, socket.path().to_path_buf(), socket.listen().unwrap());
+        let (path, listener) = (socket.path().to_path_buf(), socket.listen().unwrap());
+        let stats = Arc::new(DeviceStats::new(0));
+        let muxer = Muxer::new(CID, path, listener, Arc::clone(&stats));
         Self {
             muxer,
+            stats,
             _socket: socket,
             folder,
             buf_alloc: 1 << 20,
