@@ -16,12 +16,15 @@
 //! survive a loss of power in the middle of a write keeps his own on the disk.
 
 use crate::time::{self, Instant};
-use crate::virtio::Error;
+use crate::virtio;
 use crate::virtio::block::{Disk, SECTOR};
 use embedded_sdmmc::{Block, BlockCount, BlockDevice, BlockIdx, TimeSource, Timestamp};
 pub use embedded_sdmmc::{Mode, VolumeIdx, VolumeManager};
 
 const _: () = assert!(SECTOR == Block::LEN);
+
+/// What goes wrong with files.
+pub type Error = embedded_sdmmc::Error<virtio::Error>;
 
 /// The files of a disk.
 pub type Files<'a> = VolumeManager<Sectors<'a>, TimeOfDay>;
@@ -36,9 +39,9 @@ pub fn open(disk: &Disk) -> Files<'_> {
 pub struct Sectors<'a>(&'a Disk);
 
 impl BlockDevice for Sectors<'_> {
-    type Error = Error;
+    type Error = virtio::Error;
 
-    fn read(&self, blocks: &mut [Block], start: BlockIdx) -> Result<(), Error> {
+    fn read(&self, blocks: &mut [Block], start: BlockIdx) -> Result<(), virtio::Error> {
         // A file system asks for one at a time, into a cache of its own.
         blocks
             .iter_mut()
@@ -46,14 +49,14 @@ impl BlockDevice for Sectors<'_> {
             .try_for_each(|(block, sector)| self.0.blocking().read(sector, &mut block.contents))
     }
 
-    fn write(&self, blocks: &[Block], start: BlockIdx) -> Result<(), Error> {
+    fn write(&self, blocks: &[Block], start: BlockIdx) -> Result<(), virtio::Error> {
         blocks
             .iter()
             .zip(u64::from(start.0)..)
             .try_for_each(|(block, sector)| self.0.blocking().write(sector, &block.contents))
     }
 
-    fn num_blocks(&self) -> Result<BlockCount, Error> {
+    fn num_blocks(&self) -> Result<BlockCount, virtio::Error> {
         // It cannot use more than this.
         Ok(BlockCount(self.0.capacity().min(u32::MAX.into()) as u32))
     }

@@ -33,7 +33,7 @@ fn main() -> i32 {
 
 fn visit() -> Result<(), String> {
     let disk = Disk::open(None).map_err(|error| format!("the disk: {error}"))?;
-    let broken = |error| format!("the file system: {error:?}");
+    let broken = |error: fs::Error| format!("the file system: {error:?}");
     let files = fs::open(&disk);
     let volume = files.open_volume(VolumeIdx(0)).map_err(broken)?;
     let root = volume.open_root_dir().map_err(broken)?;
