@@ -30,6 +30,8 @@ pub(super) struct Stack {
     /// Connections that no stream has any more: they end by themselves.
     orphans: Vec<SocketHandle>,
     next_port: u16,
+    /// The device does nothing any more.
+    stopped: bool,
 }
 
 /// When the stack has something to do again.
@@ -60,6 +62,7 @@ impl Stack {
             dns,
             orphans: Vec::new(),
             next_port: EPHEMERAL.start() + (seed % EPHEMERAL.len() as u64) as u16,
+            stopped: false,
         };
         match &config.addressing {
             Addressing::Static(lease) => stack.set_lease(Some(lease.clone())),
@@ -69,7 +72,11 @@ impl Stack {
     }
 
     /// Takes what has come, sends what is to be sent, and tells the device once.
-    pub fn poll(&mut self) -> Next {
+    /// `stopped` says that the device does nothing any more.
+    pub fn poll(&mut self, stopped: bool) -> Next {
+        if stopped || self.device.is_broken() {
+            return self.stop();
+        }
         let now = now();
         self.device.disarm();
         let mut budget = BUDGET;
@@ -92,6 +99,18 @@ impl Stack {
         self.bury_orphans();
         self.device.flush();
         self.next(budget == 0)
+    }
+
+    /// The device does nothing any more: all connections end.
+    fn stop(&mut self) -> Next {
+        self.stopped = true;
+        for (_, socket) in self.sockets.iter_mut() {
+            if let smoltcp::socket::Socket::Tcp(tcp) = socket {
+                tcp.abort();
+            }
+        }
+        self.bury_orphans();
+        Next::Wait(None)
     }
 
     /// What to do after `poll`. The device is asked for events if that is to wait.
@@ -163,6 +182,9 @@ impl Stack {
         peer: (IpAddress, u16),
         port: u16,
     ) -> Result<(), tcp::ConnectError> {
+        if self.stopped {
+            return Err(tcp::ConnectError::Unaddressable);
+        }
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(handle);
         socket.connect(self.interface.context(), peer, port)
     }

@@ -19,6 +19,7 @@ pub(super) struct Events {
 impl Events {
     /// Has the device's events raise the signal.
     pub fn new(device: &Device, work: &Arc<Signal>) -> Result<Self, Error> {
+        work.watch(device)?;
         Ok(Self {
             work: Arc::clone(work),
             _receive: QueueEvents::new(device, RECEIVE, work)?,
@@ -33,7 +34,7 @@ pub(super) async fn run(shared: Weak<Shared>, events: Events) {
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let next = shared.stack.lock().poll();
+        let next = shared.stack.lock().poll(events.work.is_stopped());
         drop(shared);
         match next {
             Next::Now => exec::yield_now().await,

@@ -1,6 +1,6 @@
 //! Tells a task that a driver has something to do.
 
-use super::Device;
+use super::{Changes, Device};
 use crate::event::{Port, Priority};
 use crate::sync::SpinLock;
 use crate::time::{Instant, sleep_until};
@@ -16,6 +16,7 @@ use pv_abi::Errno;
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     raised: AtomicBool,
+    stopped: AtomicBool,
     waker: SpinLock<Option<Waker>>,
 }
 
@@ -29,6 +30,26 @@ impl Signal {
                 waker.wake();
             }
         }
+    }
+
+    /// Has it raised when the device stops, and remembers that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Device::on_change`].
+    pub fn watch(self: &Arc<Self>, device: &Device) -> Result<(), Errno> {
+        let this = Arc::clone(self);
+        device.on_change(move |change| {
+            if change == Changes::Stopped {
+                this.stopped.store(true, Ordering::Release);
+                this.raise();
+            }
+        })
+    }
+
+    /// Whether the device that is watched has stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     /// Lowers it when it is raised; otherwise the task is woken when it is.

@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo build --release
 //! truncate -s 256M data.img
-//! paravane run --memory 256 --disk path=data.img --net user,hostfwd=tcp:6379-6379 \
+//! paravane run --mem 256M --disk path=data.img --net user,hostfwd=tcp:6379-6379 \
 //!     target/release/key-value &
 //! redis-cli set colour green
 //! redis-cli get colour

@@ -75,6 +75,7 @@ impl Console {
     pub fn start(id: Option<&str>) -> Result<Self, Error> {
         let ports = Ports::open(find(kind::CONSOLE, id).ok_or(Error::NotFound)?)?;
         let work = Arc::new(Signal::default());
+        work.watch(ports.device())?;
         let events = ports.queues().into_iter();
         let events = events.map(|queue| QueueEvents::new(ports.device(), queue, &work));
         let events = events.collect::<Result<Vec<_>, _>>()?;
@@ -133,7 +134,7 @@ async fn run(shared: Weak<Shared>, work: Arc<Signal>, _events: Vec<QueueEvents>)
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let more = shared.ports.lock().work();
+        let more = shared.ports.lock().work(work.is_stopped());
         drop(shared);
         match more {
             true => exec::yield_now().await,

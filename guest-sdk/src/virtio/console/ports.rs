@@ -193,20 +193,28 @@ impl Ports {
     }
 
     /// Does all there is to do: whether there is more at once. The device is asked for events
-    /// otherwise.
-    pub fn work(&mut self) -> bool {
+    /// otherwise. `stopped` says that it does nothing any more.
+    pub fn work(&mut self, stopped: bool) -> bool {
+        if stopped && !self.broken {
+            self.stop();
+        }
         if self.broken {
             return false;
         }
         match self.work_all() {
             Ok(more) => more,
             Err(Broken) => {
-                self.broken = true;
-                self.ports.iter_mut().for_each(Port::wake_all);
-                self.seekers.drain(..).for_each(Waker::wake);
+                self.stop();
                 false
             }
         }
+    }
+
+    /// The device does nothing any more.
+    fn stop(&mut self) {
+        self.broken = true;
+        self.ports.iter_mut().for_each(Port::wake_all);
+        self.seekers.drain(..).for_each(Waker::wake);
     }
 
     fn work_all(&mut self) -> Result<bool, Broken> {

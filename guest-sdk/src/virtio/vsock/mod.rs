@@ -48,6 +48,7 @@ impl Vsock {
     pub fn start(id: Option<&str>) -> Result<Self, Error> {
         let socket = Socket::open(find(kind::SOCKET, id).ok_or(Error::NotFound)?)?;
         let work = Arc::new(Signal::default());
+        work.watch(socket.device())?;
         let events = [RECEIVE, TRANSMIT, EVENT];
         let [receive, transmit, event] =
             events.map(|queue| QueueEvents::new(socket.device(), queue, &work));
@@ -72,7 +73,7 @@ async fn run(shared: Weak<Shared>, work: Arc<Signal>, _events: [QueueEvents; 3])
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let more = shared.socket.lock().work();
+        let more = shared.socket.lock().work(work.is_stopped());
         drop(shared);
         match more {
             true => exec::yield_now().await,

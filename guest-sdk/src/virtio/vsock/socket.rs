@@ -102,8 +102,12 @@ impl Socket {
     }
 
     /// Takes what has come, sends what waits, and tells the device once: whether there is more to
-    /// do at once. The device is asked for events otherwise.
-    pub fn work(&mut self) -> bool {
+    /// do at once. The device is asked for events otherwise. `stopped` says that it does nothing any
+    /// more.
+    pub fn work(&mut self, stopped: bool) -> bool {
+        if stopped && !self.broken {
+            self.stop();
+        }
         if self.broken {
             return false;
         }
@@ -117,8 +121,7 @@ impl Socket {
                 self.receiver.arm() || self.events.arm() || sent
             }
             Err(Broken) => {
-                self.broken = true;
-                self.end_all();
+                self.stop();
                 false
             }
         }
@@ -151,6 +154,12 @@ impl Socket {
             self.cid = self.device.config::<u64>(0).unwrap_or(self.cid);
         }
         Ok(())
+    }
+
+    /// The device does nothing any more: all connections end.
+    fn stop(&mut self) {
+        self.broken = true;
+        self.end_all();
     }
 
     fn end_all(&mut self) {
@@ -233,6 +242,11 @@ impl Socket {
             }
         };
         let mut connection = Connection::new(ends, Phase::Connecting);
+        if self.broken {
+            connection.end();
+            self.connections.insert(ends, connection);
+            return ends;
+        }
         let request = connection.header(Operation::Request, 0, 0);
         self.connections.insert(ends, connection);
         self.send(request);
