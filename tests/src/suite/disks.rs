@@ -55,7 +55,7 @@ fn disk(path: &Path, more: &str) -> String {
 
 fn what_is_written_to_a_disk_is_there_later(mode: Mode) {
     let (_folder, path) = image(4 << 20);
-    let disk = disk(&path, ",queues=2");
+    let disk = disk(&path, ",queues=2,id=selftest");
     let options = [&mode.options()[..], &["--disk", &disk, "--rng"]].concat();
     let run = |what: &str| guest(what, &options);
     run("disk=write,count=300,size=8192")
