@@ -5,7 +5,7 @@ mod open;
 mod qcow2;
 mod raw;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use error::{BlockError, Problem};
 pub use open::{Format, OpenOptions};

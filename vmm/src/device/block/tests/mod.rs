@@ -5,6 +5,7 @@ mod hostile;
 mod rig;
 
 use super::image::SECTOR;
+use super::image::tests::qcow2::{CLUSTER, qcow2};
 use crate::device::block::disk::Disk;
 use rig::{DATA, Rig};
 use std::fs::{self, File};
@@ -72,6 +73,29 @@ fn a_driver_reads_and_writes() {
         assert_eq!(bytes_of(file.path(), 100 * SECTOR, data.len()), data);
         assert_eq!(rig.stats(0).requests, 3);
     }
+}
+
+#[test]
+fn a_driver_reads_a_qcow2_image() {
+    let file = NamedTempFile::new().unwrap();
+    let bytes = qcow2();
+    fs::write(file.path(), &bytes).unwrap();
+    let mut rig = disk(&file, ",ro");
+    let size = CLUSTER as u32;
+    // In the image's last cluster is the disk's second.
+    for number in 0..40 {
+        let place = DATA + number * u64::from(size);
+        rig.request(0, IN, u64::from(size) / SECTOR, &[(place, size, true)]);
+    }
+    rig.wait(0, 0);
+    for number in 0..40 {
+        let found = rig.get(DATA + number * u64::from(size), CLUSTER);
+        assert_eq!(found, bytes[3 * CLUSTER..]);
+    }
+    assert_eq!(rig.one(IN, 0, &[(DATA, size, true)]), OK);
+    assert_eq!(rig.get(DATA, CLUSTER), vec![0; CLUSTER]);
+    assert_eq!(rig.one(FLUSH, 0, &[]), OK);
+    assert_eq!(rig.one(OUT, 0, &[(DATA, 512, false)]), IOERR);
 }
 
 #[test]

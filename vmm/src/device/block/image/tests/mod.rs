@@ -1,6 +1,6 @@
 //! Images that can be used, and what is said of those that cannot.
 
-mod qcow2;
+pub(in crate::device::block) mod qcow2;
 
 use super::*;
 use crate::device::block::engine::test_memory::TestMemory;

@@ -3,12 +3,12 @@
 use super::*;
 use proptest::prelude::*;
 
-const CLUSTER: usize = 4 << 10;
+pub const CLUSTER: usize = 4 << 10;
 const DISK: u64 = 256 << 10;
 
 /// A qcow2 image of version 3 with one cluster of data, the second: header, L1 table, L2 table and
 /// data are a cluster each.
-fn qcow2() -> Vec<u8> {
+pub fn qcow2() -> Vec<u8> {
     let mut bytes = vec![0; 4 * CLUSTER];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     put(0, b"QFI\xfb");
