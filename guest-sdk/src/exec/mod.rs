@@ -49,6 +49,12 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
     task
 }
 
+/// Whether no task is ready to go on.
+#[cfg(any(feature = "net", feature = "vsock"))]
+pub(crate) fn is_idle() -> bool {
+    READY.lock().is_empty()
+}
+
 /// Lets other tasks run that are ready.
 pub async fn yield_now() {
     let mut yielded = false;

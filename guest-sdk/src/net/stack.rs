@@ -13,6 +13,8 @@ use smoltcp::wire::{DnsQueryType, HardwareAddress, IpAddress, IpCidr};
 
 /// Most frames that are taken before others get their turn.
 const BUDGET: usize = 256;
+/// More bytes than that are a stream, whose next part takes the host a while.
+const BULK: usize = 16 << 10;
 /// Ports for connections that begin here (RFC 6335).
 const EPHEMERAL: core::ops::RangeInclusive<u16> = 49152..=65535;
 /// Most connections that wait for a peer which has had its answer (TIME-WAIT).
@@ -32,6 +34,8 @@ pub(super) struct Stack {
     next_port: u16,
     /// The device does nothing any more.
     stopped: bool,
+    /// Much has just been moved.
+    bulk: bool,
 }
 
 /// When the stack has something to do again.
@@ -63,6 +67,7 @@ impl Stack {
             orphans: Vec::new(),
             next_port: EPHEMERAL.start() + (seed % EPHEMERAL.len() as u64) as u16,
             stopped: false,
+            bulk: false,
         };
         match &config.addressing {
             Addressing::Static(lease) => stack.set_lease(Some(lease.clone())),
@@ -97,7 +102,7 @@ impl Stack {
         }
         self.attend_dhcp();
         self.bury_orphans();
-        self.device.flush();
+        self.bulk = self.device.flush() > BULK;
         self.next(budget == 0)
     }
 
@@ -113,16 +118,33 @@ impl Stack {
         Next::Wait(None)
     }
 
-    /// What to do after `poll`. The device is asked for events if that is to wait.
+    /// What to do after `poll`.
     fn next(&mut self, more: bool) -> Next {
         let deadline = self.interface.poll_at(now(), &self.sockets).map(from_stack);
         let due = deadline.is_some_and(|deadline| deadline <= Instant::now());
         // What is due and cannot be sent for want of a buffer waits for one.
         let room = self.device.can_transmit();
-        if more || due && room || self.device.arm(!room) {
-            return Next::Now;
+        match more || due && room {
+            true => Next::Now,
+            false => Next::Wait(deadline.filter(|_| !due)),
         }
-        Next::Wait(deadline.filter(|_| !due))
+    }
+
+    /// Whether it may pay to look for the next frame: of questions and answers the next one comes
+    /// soon, and a stream leaves the processor to the host.
+    pub fn is_brisk(&self) -> bool {
+        !self.bulk && !self.stopped
+    }
+
+    /// Whether a frame has come.
+    pub fn has_come(&self) -> bool {
+        !self.stopped && self.device.has_come()
+    }
+
+    /// Asks the device for events: whether there is something to do already.
+    pub fn arm(&mut self) -> bool {
+        let room = self.device.can_transmit();
+        !self.stopped && self.device.arm(!room)
     }
 
     fn attend_dhcp(&mut self) {

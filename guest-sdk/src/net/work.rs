@@ -3,6 +3,7 @@
 use super::Shared;
 use super::stack::Next;
 use crate::exec;
+use crate::virtio::linger::Linger;
 use crate::virtio::net::{RECEIVE, TRANSMIT};
 use crate::virtio::signal::{QueueEvents, Signal};
 use crate::virtio::{Device, Error};
@@ -30,15 +31,30 @@ impl Events {
 
 /// Moves frames until nobody has the network any more.
 pub(super) async fn run(shared: Weak<Shared>, events: Events) {
+    let mut linger = Linger::new();
     loop {
         let Some(shared) = shared.upgrade() else {
             return;
         };
         let next = shared.stack.lock().poll(events.work.is_stopped());
-        drop(shared);
         match next {
-            Next::Now => exec::yield_now().await,
-            Next::Wait(deadline) => events.work.wait(deadline).await,
+            Next::Now => {
+                drop(shared);
+                exec::yield_now().await;
+            }
+            Next::Wait(deadline) => {
+                let come = || events.work.is_raised() || shared.stack.lock().has_come();
+                let brisk = shared.stack.lock().is_brisk();
+                let more = brisk && linger.look(come) || shared.stack.lock().arm();
+                drop(shared);
+                match more {
+                    true => exec::yield_now().await,
+                    false => {
+                        events.work.wait(deadline).await;
+                        linger.told();
+                    }
+                }
+            }
         }
     }
 }

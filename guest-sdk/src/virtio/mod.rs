@@ -21,6 +21,8 @@ mod device;
 pub mod entropy;
 #[cfg(feature = "virtio-drivers")]
 pub mod hal;
+#[cfg(any(feature = "net", feature = "vsock"))]
+pub(crate) mod linger;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(any(feature = "console", feature = "net", feature = "vsock"))]

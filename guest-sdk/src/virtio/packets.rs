@@ -118,6 +118,12 @@ impl Receiver {
         self.slots.queue.notify();
     }
 
+    /// Whether a packet has come that was not taken.
+    #[cfg(any(feature = "net", feature = "vsock"))]
+    pub fn has_come(&self) -> bool {
+        self.slots.queue.has_used()
+    }
+
     /// Asks for an event when a packet comes: whether one has come already.
     #[must_use]
     pub fn arm(&self) -> bool {

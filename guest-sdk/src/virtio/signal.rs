@@ -32,6 +32,12 @@ impl Signal {
         }
     }
 
+    /// Whether it is raised.
+    #[cfg(any(feature = "net", feature = "vsock"))]
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+
     /// Has it raised when the device stops, and remembers that.
     ///
     /// # Errors

@@ -66,6 +66,8 @@ pub struct NetDevice {
     receiver: Receiver,
     transmitter: Transmitter,
     dropped: u64,
+    /// Bytes that were sent and received since the last [`NetDevice::flush`].
+    moved: usize,
     broken: bool,
 }
 
@@ -101,6 +103,7 @@ impl NetDevice {
             receiver,
             transmitter,
             dropped: 0,
+            moved: 0,
             broken: false,
         };
         this.flush();
@@ -132,10 +135,17 @@ impl NetDevice {
         self.broken
     }
 
-    /// Tells the device of all that was sent and given back since the last time.
-    pub fn flush(&mut self) {
+    /// Tells the device of all that was sent and given back since the last time: how many bytes
+    /// that were.
+    pub fn flush(&mut self) -> usize {
         self.receiver.notify();
         self.transmitter.notify();
+        core::mem::take(&mut self.moved)
+    }
+
+    /// Whether a frame has come that was not taken.
+    pub fn has_come(&self) -> bool {
+        self.receiver.has_come()
     }
 
     /// Asks for an event of [`RECEIVE`] when a frame comes, and, if `transmit`, for one of
@@ -203,8 +213,10 @@ impl Device for NetDevice {
                 return None;
             }
         };
+        self.moved += packet.len();
         let frame = Frame {
             transmitter: &mut self.transmitter,
+            moved: &mut self.moved,
             offload,
             segment: None,
         };
@@ -215,6 +227,7 @@ impl Device for NetDevice {
         let offload = self.has(CSUM);
         self.can_transmit().then_some(Frame {
             transmitter: &mut self.transmitter,
+            moved: &mut self.moved,
             offload,
             segment: None,
         })
@@ -262,6 +275,7 @@ impl RxToken for Received<'_> {
 #[derive(Debug)]
 pub struct Frame<'a> {
     transmitter: &'a mut Transmitter,
+    moved: &'a mut usize,
     offload: bool,
     segment: Option<NonZeroU16>,
 }
@@ -279,6 +293,7 @@ impl TxToken for Frame<'_> {
         };
         header.copy_from_slice(&offload.to_bytes());
         self.transmitter.send(HEADER_SIZE + size);
+        *self.moved += HEADER_SIZE + size;
         result
     }
 
