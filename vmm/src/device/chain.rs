@@ -40,7 +40,11 @@ impl Part {
 
     /// Takes the next piece, of at most `most` bytes, that lies in one buffer.
     fn take(&mut self, most: u32) -> Option<Buffer> {
-        while most > 0 {
+        if most == 0 {
+            return None;
+        }
+        // Buffers may be empty.
+        loop {
             let buffer = self.buffers.get(self.at)?;
             let size = (buffer.size - self.offset).min(most);
             let gpa = buffer.gpa + u64::from(self.offset);
@@ -54,7 +58,6 @@ impl Part {
                 return Some(Buffer { gpa, size });
             }
         }
-        None
     }
 }
 
