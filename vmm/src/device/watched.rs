@@ -32,6 +32,16 @@ impl Watched {
         self.0.readable().await
     }
 
+    /// Waits until it can be read from or has failed, which is told to who has registered it with
+    /// [`Interest::ERROR`].
+    ///
+    /// # Errors
+    ///
+    /// The runtime is ending.
+    pub async fn readable_or_failed(&self) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+        self.0.ready(Interest::READABLE | Interest::ERROR).await
+    }
+
     /// Waits until it can be written to.
     ///
     /// # Errors

@@ -334,7 +334,7 @@ async fn first_end(
 fn watch_fd(fd: &OwnedFd) -> Result<Rc<Watched>, DeviceError> {
     let failed = DeviceError::host("watching the network");
     let fd = fd.try_clone().map_err(&failed)?;
-    let interest = Interest::READABLE | Interest::WRITABLE;
+    let interest = Interest::READABLE | Interest::WRITABLE | Interest::ERROR;
     Ok(Rc::new(Watched::new(fd, interest).map_err(failed)?))
 }
 

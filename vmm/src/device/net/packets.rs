@@ -165,7 +165,7 @@ impl Packets {
                 let readable = tokio::select! {
                     biased;
                     _ = pairs.changed() => continue,
-                    readable = self.fd.readable() => readable,
+                    readable = self.fd.readable_or_failed() => readable,
                 };
                 let mut guard = readable.map_err(DeviceError::host("waiting for packets"))?;
                 waiting = match guard.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut bytes)?)) {

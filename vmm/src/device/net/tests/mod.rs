@@ -3,4 +3,5 @@
 mod frames;
 mod hostile;
 mod switch;
+mod tap;
 mod user;

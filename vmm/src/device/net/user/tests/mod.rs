@@ -3,5 +3,6 @@
 mod dhcp;
 mod guest;
 mod hostile;
+mod idle;
 mod tcp;
 mod udp;
