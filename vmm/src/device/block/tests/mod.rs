@@ -241,6 +241,40 @@ fn many_requests_of_many_queues_are_all_done_and_ring_seldom() {
     );
 }
 
+/// How often a thread of this process was taken off its processor.
+fn switches(thread: &str) -> Option<u64> {
+    for task in fs::read_dir("/proc/self/task").unwrap() {
+        let path = task.unwrap().path();
+        // Other tests' threads come and go.
+        let read = |name| fs::read_to_string(path.join(name)).unwrap_or_default();
+        if read("comm").trim() == thread {
+            let status = read("status");
+            let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+            let counts = counts.filter_map(|line| line.split_whitespace().last());
+            return Some(counts.filter_map(|count| count.parse::<u64>().ok()).sum());
+        }
+    }
+    None
+}
+
+#[test]
+fn an_idle_disk_is_not_woken() {
+    let file = file();
+    let mut rig = disk(&file, ",id=idle,queues=4");
+    for number in 0..100 {
+        assert_eq!(rig.one(IN, number, &[(DATA, 512, true)]), OK);
+        assert_eq!(rig.one(OUT, number, &[(DATA, 512, false)]), OK);
+    }
+    // It may still be on its way to sleep.
+    let quiet = |_: &mut Rig| {
+        let before = switches("dev-idle").unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        switches("dev-idle").unwrap() == before
+    };
+    rig.until("half a second without a wake-up", quiet);
+    assert_eq!(rig.one(IN, 0, &[(DATA, 512, true)]), OK);
+}
+
 #[test]
 fn a_rate_is_kept() {
     let file = file();

@@ -60,7 +60,7 @@ impl Rig {
     fn stopped(options: &str) -> Self {
         let options = BlockOptions::parse(options).unwrap();
         let backend = DeviceOptions::open(&options).unwrap();
-        let (id, kind) = ("disk".to_string(), options.kind());
+        let (id, kind) = (options.id().unwrap_or("disk").to_string(), options.kind());
         let list = DeviceList::new(vec![OpenDevice { id, kind, backend }]).unwrap();
         let listed = list.devices.into_iter().next().unwrap();
         let memory = Arc::new(PrivateMemory::new(RAM_SIZE, 2).unwrap());
