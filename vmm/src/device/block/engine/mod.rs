@@ -1,7 +1,10 @@
 //! How I/O is done without blocking the device's thread.
 //!
-//! What the page cache has is read at once. The rest goes through io_uring where the kernel has it
-//! and allows it, and otherwise, as what io_uring does not do, to a few threads.
+//! What the page cache has is read at once, and what it takes is written at once: a file's cached
+//! writes are done one after the other anyway, and handing one to another thread costs more than
+//! the write. When the disk cannot keep up, which shows in how long a write takes, others wait for
+//! it for a while. The rest goes through io_uring where the kernel has it and allows it, and
+//! otherwise, as what io_uring does not do, to a few threads.
 
 mod buffers;
 mod operation;
@@ -20,9 +23,15 @@ use pool::Pool;
 use ring::Ring;
 use std::collections::VecDeque;
 use std::io;
+use std::time::{Duration, Instant};
 
 /// How many operations may be under way in an engine.
 pub const DEPTH: usize = ring::DEPTH;
+
+/// A write to the page cache that takes so long was made to wait for the disk.
+const SLOW_WRITE: Duration = Duration::from_millis(2);
+/// How many writes after it are done by others.
+const SLOW_WRITES: u32 = 64;
 
 /// Does operations on an image. It belongs to one thread, with a tokio runtime.
 #[derive(Debug)]
@@ -33,6 +42,8 @@ pub struct Engine {
     done: VecDeque<Done>,
     // Whether the image was looked at since the last batch: not cut short meanwhile.
     whole: Option<bool>,
+    // How many writes to come are not tried at once.
+    slow_writes: u32,
 }
 
 impl Engine {
@@ -60,6 +71,7 @@ impl Engine {
             ring,
             done: VecDeque::new(),
             whole: None,
+            slow_writes: 0,
         }
     }
 
@@ -76,9 +88,7 @@ impl Engine {
             self.done.push_back(Done { token, result });
             return;
         }
-        if let (Image::Raw(image), Operation::Read(transfer)) = (&self.image, &mut operation)
-            && let Step::Done(result) = image.read_cached(transfer)
-        {
+        if let Step::Done(result) = self.cached(&mut operation) {
             self.done.push_back(Done { token, result });
             return;
         }
@@ -88,6 +98,32 @@ impl Engine {
         };
         if let Err(operation) = rest {
             self.pool.start(token, operation);
+        }
+    }
+
+    /// Does at once what the page cache can do.
+    fn cached(&mut self, operation: &mut Operation) -> Step {
+        match (&self.image, operation) {
+            (Image::Raw(image), Operation::Read(transfer)) => image.read_cached(transfer),
+            (
+                Image::Raw(image),
+                Operation::Write {
+                    transfer,
+                    durable: false,
+                },
+            ) if self.slow_writes == 0 => {
+                let start = Instant::now();
+                let step = image.write_cached(transfer);
+                if start.elapsed() > SLOW_WRITE {
+                    self.slow_writes = SLOW_WRITES;
+                }
+                step
+            }
+            (_, Operation::Write { .. }) => {
+                self.slow_writes = self.slow_writes.saturating_sub(1);
+                Step::Blocks
+            }
+            _ => Step::Blocks,
         }
     }
 

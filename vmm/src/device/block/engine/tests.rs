@@ -75,8 +75,9 @@ fn write(offset: u64, memory: &TestMemory) -> Operation {
 
 #[tokio::test]
 async fn what_was_written_is_read_and_is_in_the_file() {
-    for direct in [false, true] {
+    for (direct, slow_writes) in [(false, 0), (false, 8), (true, 0)] {
         for (file, mut engine) in engines(direct) {
+            engine.slow_writes = slow_writes;
             let data = pattern(999, 64 << 10);
             let memory = TestMemory::with(&data);
             one(&mut engine, write(512 * 7, &memory)).await.unwrap();

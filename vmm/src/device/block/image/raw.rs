@@ -115,6 +115,15 @@ impl RawImage {
         self.system_call(transfer, false, libc::RWF_NOWAIT)
     }
 
+    /// Writes to the page cache. That may block, when the kernel makes those wait who write faster
+    /// than the disk does.
+    pub fn write_cached(&self, transfer: &mut Transfer) -> Step {
+        if self.direct.is_some() {
+            return Step::Blocks;
+        }
+        self.system_call(transfer, true, 0)
+    }
+
     /// What a system call's result means for its transfer.
     pub fn account(transfer: &mut Transfer, returned: io::Result<u64>) -> Step {
         match returned {
