@@ -1,11 +1,15 @@
 //! Drivers that give anything.
 
 use super::frames::*;
+use super::switch::Lan;
 use crate::device::features::TRANSPORT;
 use crate::device::net::NetOptions;
 use crate::device::net::features::MRG_RXBUF;
 use crate::device::net::header::NetHeader;
+use crate::device::net::user::tests::hostile::recipe;
+use crate::device::tests::fuzz::{Part, any_request, fuzz};
 use crate::device::tests::rig::Rig;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
@@ -41,36 +45,33 @@ fn a_buffer_too_short_for_a_header_needs_a_reset() {
     still_serves(&mut rig);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+/// Headers as they should be, and others, before frames that a guest might send.
+fn request() -> BoxedStrategy<Vec<Part>> {
+    let field = prop_oneof![Just(0_u8), Just(1), any::<u8>()];
+    let header = prop_oneof![
+        3 => Just(vec![0; 12]),
+        1 => Just(NetHeader::with_checksum(34, 16).as_bytes().to_vec()),
+        1 => vec(field, 12),
+    ];
+    let sent = (header, recipe())
+        .prop_map(|(header, recipe)| vec![Part::Bytes(header), Part::Bytes(recipe.frame())]);
+    let room = (12_u32..3000).prop_map(|size| vec![Part::Room(size)]);
+    prop_oneof![4 => sent, 3 => room, 1 => any_request()].boxed()
+}
 
-    #[test]
-    fn whatever_a_driver_gives_the_device_serves_after_a_reset(
-        features in prop_oneof![Just(0), Just(MRG_RXBUF)],
-        requests in prop::collection::vec(
-            (
-                any::<bool>(),
-                prop::collection::vec(0_usize..70, 0..4),
-                prop::collection::vec(prop_oneof![0_u32..30, Just(BUFFER)], 0..4),
-                prop_oneof![Just(0_u8), any::<u8>()],
-            ),
-            1..60,
-        ),
-    ) {
-        let mut rig = started(features);
-        for (is_sent, readable, writable, fill) in requests {
-            if rig.needs_reset() {
-                break;
-            }
-            if readable.is_empty() && writable.is_empty() {
-                continue;
-            }
-            let queue = if is_sent { TX } else { RX };
-            let readable: Vec<Vec<u8>> = readable.iter().map(|size| vec![fill; *size]).collect();
-            let readable: Vec<&[u8]> = readable.iter().map(Vec::as_slice).collect();
-            rig.add(queue, &readable, &writable);
-            rig.kick(queue);
-        }
-        still_serves(&mut rig);
-    }
+#[test]
+fn drivers_on_a_user_network() {
+    // Nobody listens at the port for discarding, whoever it is.
+    let options = NetOptions::parse("user,dns=127.0.0.1:9").expect("it is right");
+    fuzz(
+        || Box::new(options.open().expect("it needs nothing")),
+        request(),
+    );
+}
+
+#[test]
+fn drivers_at_a_switch() {
+    let lan = Lan::new();
+    fuzz(|| Box::new(lan.device()), request());
+    lan.stop();
 }

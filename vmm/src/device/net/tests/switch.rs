@@ -1,8 +1,8 @@
 use super::frames::*;
-use crate::device::net::NetOptions;
 use crate::device::net::features::{CSUM, GUEST_CSUM, MRG_RXBUF};
 use crate::device::net::header::NetHeader;
 use crate::device::net::switch::{listen, serve};
+use crate::device::net::{NetDevice, NetOptions};
 use crate::device::tests::rig::Rig;
 use smoltcp::wire::UdpPacket;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// A switch on a thread of its own.
-struct Lan {
+pub struct Lan {
     folder: TempDir,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Lan {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("there is room");
         Self::at(folder)
     }
@@ -46,18 +46,21 @@ impl Lan {
     }
 
     /// Ends the switch; its folder stays.
-    fn stop(self) -> TempDir {
+    pub fn stop(self) -> TempDir {
         self.stop.send(()).expect("it runs");
         self.thread.join().expect("it ends");
         self.folder
     }
 
-    fn guest(&self, features: u64) -> Rig {
+    pub fn device(&self) -> NetDevice {
         let path = socket(self.folder.path());
         let text = format!("switch={},mtu=9000", path.display());
         let options = NetOptions::parse(&text).expect("it is right");
-        let device = options.open().expect("the switch is there");
-        Rig::started(Box::new(device), features)
+        options.open().expect("the switch is there")
+    }
+
+    fn guest(&self, features: u64) -> Rig {
+        Rig::started(Box::new(self.device()), features)
     }
 }
 

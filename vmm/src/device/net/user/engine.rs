@@ -100,11 +100,11 @@ impl Engine {
     }
 
     /// The next frame for the guest.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn next_frame(&mut self) -> Option<Frame> {
         self.stack.link.next()
     }
 
-    /// The guest could not take the frame that [`Self::next`] gave.
+    /// The guest could not take the frame that [`Self::next_frame`] gave.
     pub fn put_back(&mut self, frame: Frame) {
         self.stack.link.put_back(frame);
     }

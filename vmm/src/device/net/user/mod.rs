@@ -20,7 +20,7 @@ mod serve;
 mod stack;
 mod tcp;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod udp;
 
 pub use engine::{Engine, Settings};

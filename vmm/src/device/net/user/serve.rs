@@ -81,7 +81,7 @@ impl UserPort {
     fn give(&mut self, engine: &mut Engine) -> Result<bool, DeviceError> {
         let mut is_given = false;
         while self.to_guest.wait_until().is_none()
-            && let Some(mut frame) = engine.next()
+            && let Some(mut frame) = engine.next_frame()
         {
             let left = self.leaves_checksums.then(|| checksum::leave(&mut frame));
             let header = left

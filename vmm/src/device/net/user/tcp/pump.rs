@@ -3,7 +3,7 @@
 use super::connection::{Host, Pumped};
 use smoltcp::socket::tcp::{RecvError, Socket, State};
 use std::io::{self, ErrorKind};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use tokio::net::TcpStream;
 
 /// Moves what can be moved now, both ways. `waker` is woken when there may be more.
@@ -71,7 +71,7 @@ fn from_host(
     context: &mut Context<'_>,
 ) -> io::Result<()> {
     while !host.has_ended && socket.can_send() {
-        if let Poll::Pending = host.stream.poll_read_ready(context)? {
+        if host.stream.poll_read_ready(context)?.is_pending() {
             return Ok(());
         }
         match socket.send(|bytes| read(&host.stream, bytes)) {

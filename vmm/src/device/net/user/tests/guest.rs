@@ -149,7 +149,7 @@ impl World {
             moved = true;
         }
         let more = self.engine.work();
-        while let Some(frame) = self.engine.next() {
+        while let Some(frame) = self.engine.next_frame() {
             self.port.received.push_back(frame.to_vec());
             self.engine.give_back(frame);
             moved = true;

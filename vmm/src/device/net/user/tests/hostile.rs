@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 
 /// One field of a frame, chosen so that most frames get past the first check.
 #[derive(Clone, Debug)]
-struct Recipe {
+pub(in crate::device::net) struct Recipe {
     ethertype: u16,
     source: Ipv4Addr,
     destination: Ipv4Addr,
@@ -26,7 +26,7 @@ struct Recipe {
     cut: Option<u16>,
 }
 
-fn recipe() -> impl Strategy<Value = Recipe> {
+pub(in crate::device::net) fn recipe() -> impl Strategy<Value = Recipe> {
     let address = prop_oneof![
         4 => Just(GUEST),
         2 => Just(GATEWAY),
@@ -69,7 +69,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
 }
 
 impl Recipe {
-    fn frame(&self) -> Vec<u8> {
+    pub(in crate::device::net) fn frame(&self) -> Vec<u8> {
         let mut bytes = vec![0; 14 + 20 + 20];
         bytes.extend_from_slice(&self.payload);
         let length = bytes.len();
@@ -141,7 +141,7 @@ proptest! {
                 assert!(engine.waiting() <= 128);
                 let (tcp, udp) = engine.flows();
                 assert!(tcp <= 512 && udp <= 512);
-                while takes_answers && let Some(frame) = engine.next() {
+                while takes_answers && let Some(frame) = engine.next_frame() {
                     engine.give_back(frame);
                 }
                 tokio::task::yield_now().await;

@@ -2,7 +2,7 @@
 
 mod dhcp;
 mod guest;
-mod hostile;
+pub(in crate::device::net) mod hostile;
 mod idle;
 mod tcp;
 mod udp;
