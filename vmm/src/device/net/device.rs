@@ -1,32 +1,26 @@
 //! The device: its features, its configuration, and the network behind its queues.
 
+use super::config::{ConfigSpace, set_link};
 use super::control;
-use super::features::{
-    CSUM, CTRL_VQ, GUEST_CSUM, HOST_TSO4, LINK_UP, MAC, MQ, MRG_RXBUF, MTU, STATUS,
-};
+use super::features::{CSUM, CTRL_VQ, GUEST_CSUM, HOST_TSO4, MAC, MQ, MRG_RXBUF, MTU, STATUS};
 use super::mac::Mac;
 use super::options::NetOptions;
 use super::packets::{End, Packets, Trust};
 use super::receiver::Receiver;
 use super::switch;
 use super::tap::{self, Tap};
+use super::tasks::{first_end, watch_fd};
 use super::user::{Checks, Engine, ForwardListener, Settings, UserPort};
 use crate::device::DeviceError;
 use crate::device::backend::{Active, Backend, Work};
-use crate::device::config::Config;
 use crate::device::rate::RateLimiter;
-use crate::device::watched::Watched;
-use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
-use tokio::io::Interest;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zerocopy::little_endian::U16;
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// VIRTIO_ID_NET.
 const DEVICE_TYPE: u32 = 1;
@@ -39,19 +33,6 @@ const CONTROL_SIZE: u16 = 16;
 
 /// The MTU of a driver that does not ask.
 const MTU_UNASKED: u16 = 1500;
-
-/// `struct virtio_net_config` (virtio 1.2, 5.1.4), as far as there is something to say.
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes)]
-#[repr(C)]
-struct ConfigSpace {
-    mac: [u8; 6],
-    status: U16,
-    max_virtqueue_pairs: U16,
-    mtu: U16,
-}
-
-/// Where the status is in it.
-const STATUS_AT: std::ops::Range<usize> = 6..8;
 
 #[derive(Debug)]
 enum Behind {
@@ -143,13 +124,9 @@ impl Backend for NetDevice {
     }
 
     fn config(&self) -> Vec<u8> {
-        let config = ConfigSpace {
-            mac: self.mac.0,
-            status: LINK_UP.into(),
-            max_virtqueue_pairs: self.pairs().into(),
-            mtu: self.mtu.into(),
-        };
-        config.as_bytes().to_vec()
+        ConfigSpace::new(self.mac, self.pairs(), self.mtu)
+            .as_bytes()
+            .to_vec()
     }
 
     fn run(&mut self, active: Active) -> Work<'_, Result<(), DeviceError>> {
@@ -304,50 +281,4 @@ impl NetDevice {
         tasks.spawn_local(async move { Ok(packets.transmit(transmit, limiter).await?) });
         Ok(())
     }
-}
-
-/// Waits until a task fails. When the other side is gone, `gone` is called, and nothing more
-/// comes.
-async fn first_end(
-    tasks: &mut JoinSet<Result<(), End>>,
-    gone: impl FnOnce(),
-) -> Result<(), DeviceError> {
-    let mut gone = Some(gone);
-    while let Some(ended) = tasks.join_next().await {
-        match ended {
-            Ok(Err(End::Error(error))) => return Err(error),
-            Ok(Err(End::Gone)) => {
-                if let Some(gone) = gone.take() {
-                    gone();
-                }
-            }
-            Ok(Ok(())) => {}
-            Err(error) => {
-                let error = io::Error::other(error);
-                return Err(DeviceError::host("serving a queue")(error));
-            }
-        }
-    }
-    std::future::pending().await
-}
-
-fn watch_fd(fd: &OwnedFd) -> Result<Rc<Watched>, DeviceError> {
-    let failed = DeviceError::host("watching the network");
-    let fd = fd.try_clone().map_err(&failed)?;
-    let interest = Interest::READABLE | Interest::WRITABLE | Interest::ERROR;
-    Ok(Rc::new(Watched::new(fd, interest).map_err(failed)?))
-}
-
-fn set_link(config: &Config, is_up: bool) {
-    let status = if is_up { LINK_UP } else { 0 };
-    let mut now = [0; 2];
-    let is_read = config.read(STATUS_AT.start as u32, &mut now).is_some();
-    if is_read && u16::from_le_bytes(now) == status {
-        return;
-    }
-    config.update(|bytes| {
-        if let Some(place) = bytes.get_mut(STATUS_AT) {
-            place.copy_from_slice(&status.to_le_bytes());
-        }
-    });
 }

@@ -3,6 +3,7 @@
 //! ([`switch`]).
 
 mod checksum;
+mod config;
 mod control;
 mod device;
 mod features;
@@ -13,6 +14,7 @@ mod packets;
 mod receiver;
 pub mod switch;
 pub mod tap;
+mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod user;

@@ -3,8 +3,8 @@
 use super::address;
 use super::frame::Frame;
 use super::link::Link;
+use smoltcp::wire::ETHERNET_HEADER_LEN;
 use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetProtocol};
-use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetAddress};
 
 /// Answers a request for one of the VMM's addresses.
 pub fn answer(link: &mut Link, request: &ArpRepr) -> Option<Frame> {
@@ -20,7 +20,7 @@ pub fn answer(link: &mut Link, request: &ArpRepr) -> Option<Frame> {
     };
     // Whoever looks whether an address is free (RFC 5227) has none yet.
     let may_ask = source_protocol_addr.is_unspecified() || address::is_guest(source_protocol_addr);
-    if !may_ask || !address::is_ours(target_protocol_addr) || !is_one(source_hardware_addr) {
+    if !may_ask || !address::is_ours(target_protocol_addr) || !source_hardware_addr.is_unicast() {
         return None;
     }
     let answer = ArpRepr::EthernetIpv4 {
@@ -35,8 +35,4 @@ pub fn answer(link: &mut Link, request: &ArpRepr) -> Option<Frame> {
         &mut frame[ETHERNET_HEADER_LEN..],
     ));
     Some(frame)
-}
-
-fn is_one(address: EthernetAddress) -> bool {
-    address.is_unicast()
 }
