@@ -49,7 +49,7 @@ const PORT: u16 = 80;
 /// A connection has small requests in one direction and answers in the other.
 const OPTIONS: TcpOptions = TcpOptions {
     receive_buffer: 16 << 10,
-    send_buffer: 256 << 10,
+    send_buffer: 128 << 10,
     backlog: 64,
     nagle: false,
     keep_alive: None,
