@@ -8,10 +8,14 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The examples in Rust: the names of their directories and of their images.
-pub const EXAMPLES: [&str; 9] = [
+pub const EXAMPLES: [&str; 13] = [
     "async-echo",
     "files",
     "hello",
+    "http-server",
+    "key-value",
+    "log-shipper",
+    "net-bench",
     "random",
     "shared-memory",
     "smp-matrix",

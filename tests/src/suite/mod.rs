@@ -15,6 +15,7 @@ mod guests;
 mod idle;
 mod limits;
 mod report;
+mod servers;
 
 use crate::modes::{self, Mode};
 use libtest_mimic::Trial;
@@ -74,6 +75,7 @@ fn once() -> Vec<Once> {
         examples::ONCE,
         limits::ONCE,
         report::ONCE,
+        servers::ONCE,
     ]
     .concat()
 }
