@@ -50,7 +50,7 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
 }
 
 /// Whether no task is ready to go on.
-#[cfg(any(feature = "net", feature = "vsock"))]
+#[cfg(feature = "net")]
 pub(crate) fn is_idle() -> bool {
     READY.lock().is_empty()
 }

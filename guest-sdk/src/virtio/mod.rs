@@ -21,7 +21,7 @@ mod device;
 pub mod entropy;
 #[cfg(feature = "virtio-drivers")]
 pub mod hal;
-#[cfg(any(feature = "net", feature = "vsock"))]
+#[cfg(feature = "net")]
 pub(crate) mod linger;
 #[cfg(feature = "net")]
 pub mod net;

@@ -119,7 +119,7 @@ impl Receiver {
     }
 
     /// Whether a packet has come that was not taken.
-    #[cfg(any(feature = "net", feature = "vsock"))]
+    #[cfg(feature = "net")]
     pub fn has_come(&self) -> bool {
         self.slots.queue.has_used()
     }

@@ -33,7 +33,7 @@ impl Signal {
     }
 
     /// Whether it is raised.
-    #[cfg(any(feature = "net", feature = "vsock"))]
+    #[cfg(feature = "net")]
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::Acquire)
     }
