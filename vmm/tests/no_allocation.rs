@@ -5,6 +5,7 @@
 use paravane::carrier::{Carrier, Gate, Mode, Privilege};
 use paravane::console::Console;
 use paravane::console::output::Output;
+use paravane::device::list::DeviceList;
 use paravane::grant::Seat;
 use paravane::grant::slots::{GrantedMemory, SlotError, Slots};
 use paravane::grant::window::Window;

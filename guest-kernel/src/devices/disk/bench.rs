@@ -29,7 +29,7 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "write-sequential",
         size: 1 << 20,
-        depth: 4,
+        depth: 16,
         count: 256,
         writes: true,
         random: false,
@@ -37,7 +37,7 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "read-sequential",
         size: 1 << 20,
-        depth: 4,
+        depth: 16,
         count: 256,
         writes: false,
         random: false,

@@ -6,6 +6,8 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How an image's bytes make up the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,16 +126,31 @@ fn check_kind(kind: FileType) -> Result<(), Problem> {
     }))
 }
 
+/// How long an image that is locked may take to be free.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is looked at meanwhile.
+const LOCK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Locks an image. One whose VM was killed is free when the kernel has ended what io_uring had under
+/// way, and that is a moment after the process: only then is nobody writing any more.
 fn lock(file: &File, read_only: bool) -> Result<(), Problem> {
-    let locked = if read_only {
-        file.try_lock_shared()
-    } else {
-        file.try_lock()
-    };
-    locked.map_err(|error| match error {
-        TryLockError::WouldBlock => Problem::Locked,
-        TryLockError::Error(error) => Problem::Host(error),
-    })
+    let begun = Instant::now();
+    loop {
+        let locked = if read_only {
+            file.try_lock_shared()
+        } else {
+            file.try_lock()
+        };
+        match locked {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
+                thread::sleep(LOCK_INTERVAL);
+            }
+            Err(TryLockError::WouldBlock) => return Err(Problem::Locked),
+            Err(TryLockError::Error(error)) => return Err(Problem::Host(error)),
+        }
+    }
 }
 
 fn size(mut file: &File, metadata: &Metadata) -> io::Result<u64> {
