@@ -156,7 +156,7 @@ impl World {
                 features: FEATURES,
                 mode,
                 seat: Seat::alone(),
-                devices: Vec::new(),
+                devices: DeviceList::default(),
                 grant_window: Window::behind(private.start() + private.size()),
                 grant_slots: Box::new(NoSlots),
                 clock: Clock::start(1_000_000_000, 0),
