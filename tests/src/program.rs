@@ -202,6 +202,15 @@ impl Running {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("it can be told");
     }
 
+    /// Sends it SIGTERM, by which the guest is asked to shut down.
+    ///
+    /// # Panics
+    ///
+    /// When the host refuses.
+    pub fn ask_to_end(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it can be told");
+    }
+
     /// The next line that it prints, with its end.
     ///
     /// # Panics
