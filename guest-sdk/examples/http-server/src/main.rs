@@ -15,9 +15,9 @@
 //! | `/bytes/N` | N bytes, for throughput |
 //!
 //! Connections are kept (RFC 9112, 9.3), and requests that come before the answers to earlier ones
-//! are answered in one go (pipelining). When the VM is asked to shut down, by SIGTERM,
-//! no connection is taken any more, and those that there are end with their next answer. `--vcpus 2`
-//! shares the work between vCPUs. With another network than `user`, the command line says which
+//! are answered in one go (pipelining). When the VM is asked to shut down, by SIGTERM, no connection is
+//! taken any more, and those that there are end with their next answer. `--vcpus 2` shares the work
+//! between vCPUs. With another network than `user`, the command line says which
 //! address the guest has: `--cmdline ip=192.168.7.2/24,192.168.7.1` or `--cmdline ip=dhcp`.
 
 #![no_std]
