@@ -23,8 +23,10 @@ use std::task::Poll;
 use std::time::Instant;
 use virtio_bindings::virtio_blk::VIRTIO_BLK_F_FLUSH;
 
-/// A round ends when this much was started, so that what is over is told before it is stale.
+/// A round ends when this much was started, so that what is over is told before it is stale, and the
+/// driver makes the next requests while the device is busy with these.
 const ROUND_BYTES: u64 = 1 << 20;
+const ROUND_REQUESTS: u32 = 8;
 
 /// After so many rounds the thread's other tasks have their turn.
 const ROUNDS: u32 = 16;
@@ -122,23 +124,24 @@ impl<'a> Server<'a> {
     fn start(&mut self) -> Result<bool, DeviceError> {
         self.limited = None;
         let mut started = 0;
-        let mut any = false;
+        let mut requests = 0;
         let count = self.queues.len();
         // Each round begins with another queue, so that none keeps the others out.
         self.first = (self.first + 1) % count.max(1);
         for index in (self.first..count).chain(0..self.first) {
             while started < ROUND_BYTES
+                && requests < ROUND_REQUESTS
                 && self.in_flight.has_room()
                 && let Some(chain) = self.pop(index)?
             {
-                any = true;
+                requests += 1;
                 let bytes = u64::from(chain.readable().max(chain.writable()));
                 self.rate.charge(bytes);
                 started += bytes;
                 self.begin(index, chain)?;
             }
         }
-        Ok(any)
+        Ok(requests > 0)
     }
 
     fn pop(&mut self, index: usize) -> Result<Option<Chain>, DeviceError> {
