@@ -2,7 +2,7 @@
 //!
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
-use crate::devices::{disk, list};
+use crate::devices::{disk, list, ports, share};
 use crate::{balloon, bench, crash, demo, hostile, idle, neighbour, selftest, service, shell};
 use alloc::string::String;
 use core::fmt;
@@ -111,9 +111,9 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "idle",
-        argument: "",
-        help: "have nothing to do on any vCPU until the input ends, for whoever watches the host",
-        run: |_| Ok(idle::run()),
+        argument: "[=devices]",
+        help: "have nothing to do on any vCPU, or for any driver, until the input ends",
+        run: idle::run,
     },
     Verb {
         name: "reboot",
@@ -156,6 +156,18 @@ pub const VERBS: &[Verb] = &[
         argument: disk::ARGUMENT,
         help: "write a pattern to a disk and say what is flushed, verify it, or measure the disk",
         run: disk::run,
+    },
+    Verb {
+        name: "ports",
+        argument: ports::ARGUMENT,
+        help: "echo what comes from these ports of the console device until the input ends",
+        run: ports::run,
+    },
+    Verb {
+        name: "share",
+        argument: share::ARGUMENT,
+        help: "list a folder that the host shares, or print a file in it",
+        run: share::run,
     },
     Verb {
         name: "hostile",

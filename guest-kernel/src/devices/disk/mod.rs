@@ -11,6 +11,7 @@ mod pattern;
 mod verify;
 mod write;
 
+use super::EXIT_FAILED;
 use crate::command_line::Misuse;
 use alloc::format;
 use options::Options;
@@ -20,9 +21,6 @@ use paravane_sdk::virtio::block::Disk;
 
 /// What may follow the verb.
 pub const ARGUMENT: &str = "=info|write|verify|bench[,NAME=VALUE...]";
-
-/// Exit code of a disk that does not do what it should.
-const EXIT_FAILED: i32 = 1;
 
 /// Does what the argument says.
 pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {

@@ -25,9 +25,21 @@ pub(super) struct Client {
     unique: AtomicU64,
 }
 
+/// What its configuration space begins with (virtio 1.2, 5.11.4): a name of the share, which ends
+/// with the first zero.
+type Tag = [u8; 36];
+
 impl Client {
-    pub fn open(found: Found) -> Result<Self, Error> {
+    /// Sets up the device, unless its share is not the one of this tag.
+    pub fn open(found: Found, tag: Option<&str>) -> Result<Option<Self>, Error> {
         let device = Device::take(found, feature::RING_EVENT_IDX | feature::RING_INDIRECT_DESC)?;
+        if let Some(tag) = tag {
+            let bytes: Tag = device.config(0)?;
+            let its = bytes.split(|&byte| byte == 0).next();
+            if its != Some(tag.as_bytes()) {
+                return Ok(None);
+            }
+        }
         let options = QueueOptions {
             size: 64,
             segments: 2,
@@ -49,7 +61,7 @@ impl Client {
             unique: AtomicU64::new(1),
         };
         client.device.start()?;
-        Ok(client)
+        Ok(Some(client))
     }
 
     /// A request, with its number.

@@ -18,7 +18,7 @@ pub use message::{Entry, Kind, Metadata};
 
 use self::client::Client;
 use self::message::{ATTRIBUTES, ENTRY, INIT, OPENED, Opcode, ROOT};
-use super::{Error, Found, devices};
+use super::{Error, devices};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -104,21 +104,30 @@ impl embedded_io_async::Error for ShareError {
 pub struct Share(Arc<Client>);
 
 impl Share {
-    /// Takes the shared folder that the operator calls `id`, or the first one.
+    /// Takes the shared folder of this tag, or the first one.
     ///
     /// # Errors
     ///
-    /// There is none, or its device does not speak FUSE 7.
-    pub async fn mount(id: Option<&str>) -> Result<Self, ShareError> {
-        let shares = devices().filter(|found| found.info().device_type == FILE_SYSTEM);
-        let is_it = |found: &Found| id.is_none_or(|id| found.id() == id);
-        let found = { shares }.find(is_it).ok_or(Error::NotFound)?;
-        let client = Client::open(found)?;
+    /// There is none, or none that has no driver yet; its device does not speak FUSE 7.
+    pub async fn mount(tag: Option<&str>) -> Result<Self, ShareError> {
+        let client = Self::open_device(tag)?;
         let answer = client.ask(Opcode::Init, 0, |message| message.init(), INIT);
         if !message::speaks(answer.await?.body()) {
             return Err(Error::Unsupported.into());
         }
         Ok(Self(Arc::new(client)))
+    }
+
+    fn open_device(tag: Option<&str>) -> Result<Client, Error> {
+        let mut error = Error::NotFound;
+        for found in devices().filter(|found| found.info().device_type == FILE_SYSTEM) {
+            match Client::open(found, tag) {
+                Ok(Some(client)) => return Ok(client),
+                Ok(None) => {}
+                Err(other) => error = other,
+            }
+        }
+        Err(error)
     }
 
     /// What is known of a file or folder.
