@@ -158,6 +158,16 @@ pub fn guest_command(command_line: &str, options: &[&str]) -> Command {
     command
 }
 
+/// Asserts that the VMM cannot give a guest these devices: it says so in one sentence, and there is
+/// no guest.
+#[track_caller]
+pub fn refused(devices: &[&str]) -> Ended {
+    let ended = guest("hello", devices).exits(exit_code::BAD_CONFIGURATION);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert_eq!(ended.stdout, "");
+    ended
+}
+
 /// A program that runs, and is talked to.
 pub struct Running {
     child: Child,

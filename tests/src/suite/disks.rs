@@ -2,7 +2,7 @@
 
 use super::{InMode, Once};
 use crate::modes::Mode;
-use crate::program::{Ended, Running, end, exit_code, guest, guest_command, paravane};
+use crate::program::{self, Ended, Running, end, exit_code, guest, guest_command, paravane};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -104,10 +104,7 @@ fn what_was_flushed_survives_a_kill() {
 
 #[track_caller]
 fn refused(disk: &str) -> Ended {
-    let ended = guest("hello", &["--disk", disk]).exits(exit_code::BAD_CONFIGURATION);
-    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-    assert_eq!(ended.stdout, "");
-    ended
+    program::refused(&["--disk", disk])
 }
 
 fn a_disk_that_cannot_be_had_is_told_in_a_sentence() {

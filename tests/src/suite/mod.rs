@@ -14,8 +14,12 @@ mod examples;
 mod guests;
 mod idle;
 mod limits;
+mod networks;
+mod ports;
 mod report;
 mod servers;
+mod shares;
+mod sockets;
 
 use crate::modes::{self, Mode};
 use libtest_mimic::Trial;
@@ -74,8 +78,12 @@ fn once() -> Vec<Once> {
         events::ONCE,
         examples::ONCE,
         limits::ONCE,
+        networks::ONCE,
+        ports::ONCE,
         report::ONCE,
         servers::ONCE,
+        shares::ONCE,
+        sockets::ONCE,
     ]
     .concat()
 }
