@@ -2,7 +2,6 @@
 
 use super::Once;
 use crate::program::{Running, guest_command, refused};
-use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use tempfile::TempDir;
@@ -51,12 +50,7 @@ fn a_socket_serves_one_vm_at_a_time() {
     };
     let first = start();
     refused(&["--vsock", &vsock]).says("is in use by another program");
-    // The first one still has it. Its guest has no driver for the device, so nobody listens there.
-    let mut client = UnixStream::connect(&path).expect("the VMM listens");
-    client.write_all(b"CONNECT 80\n").expect("it is read");
-    let mut answer = Vec::new();
-    client.read_to_end(&mut answer).expect("it is closed");
-    assert_eq!(answer, b"");
+    UnixStream::connect(&path).expect("the first one still listens");
 
     // One that was killed leaves its socket behind, and the next takes its place.
     first.kill();

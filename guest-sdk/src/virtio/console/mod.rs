@@ -110,6 +110,7 @@ impl Console {
                 Some((_, port)) if port.taken => Poll::Ready(Err(PortError::InUse)),
                 Some((index, port)) => {
                     port.taken = true;
+                    port.ended = false;
                     Poll::Ready(Ok(index))
                 }
                 None => {
@@ -194,7 +195,8 @@ impl ConsolePort {
         .await
     }
 
-    /// Reads what has come, at least one byte, and waits for that. 0 when the host's end is closed.
+    /// Reads what has come, at least one byte, and waits for that. 0 when the host's end is closed,
+    /// and once when it was, even if it is open again.
     ///
     /// # Errors
     ///
@@ -209,11 +211,12 @@ impl ConsolePort {
             let port = &mut ports.ports[self.index];
             match port.read(buffer) {
                 0 if broken => Poll::Ready(Err(PortError::Stopped)),
-                0 if port.host_open => {
+                0 if port.host_open && !port.ended => {
                     port.reader = Some(context.waker().clone());
                     Poll::Pending
                 }
                 size => {
+                    port.ended &= size > 0;
                     drop(ports);
                     // There is room for more.
                     self.shared.work.raise();

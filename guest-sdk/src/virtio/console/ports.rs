@@ -54,6 +54,8 @@ pub(super) struct Port {
     pub there: bool,
     /// The host's end is open.
     pub host_open: bool,
+    /// The host's end was closed, and the reader does not know yet. It may be open again.
+    pub ended: bool,
     /// A driver's value has it.
     pub taken: bool,
     pub reader: Option<Waker>,
@@ -70,6 +72,7 @@ impl Port {
             name: String::new(),
             there: false,
             host_open: false,
+            ended: false,
             taken: false,
             reader: None,
             writer: None,
@@ -261,9 +264,9 @@ impl Port {
             }
             Event::PortRemove => {
                 self.there = false;
-                self.host_open = false;
+                self.set_host_open(false);
             }
-            Event::PortOpen => self.host_open = message.value,
+            Event::PortOpen => self.set_host_open(message.value),
             Event::PortName => {
                 let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
                 self.name = String::from_utf8_lossy(name).into_owned();
@@ -272,6 +275,11 @@ impl Port {
         }
         self.wake_all();
         None
+    }
+
+    fn set_host_open(&mut self, open: bool) {
+        self.ended |= self.host_open && !open;
+        self.host_open = open;
     }
 }
 
