@@ -74,7 +74,7 @@ fn an_idle_network_is_not_woken() {
     let mut server = Running::start(command.arg(example("http-server")));
     assert_eq!(server.line(), "http-server: http://10.0.2.15:80/\n");
     no_device_is_woken(server.id(), &["net"]);
-    server.interrupt();
+    server.ask_to_end();
     assert_eq!(server.end().0, Some(0));
 }
 

@@ -129,7 +129,7 @@ fn a_server_in_a_guest_is_reached() {
     let taken = format!("user,hostfwd=tcp:127.0.0.1:{port}-80");
     refused(&["--net", &taken]).says("the port is in use; choose another, or 0 for any");
 
-    server.interrupt();
+    server.ask_to_end();
     let (code, rest) = server.end();
     assert_eq!(code, Some(0), "{rest}");
     let report = report(&report_path);
