@@ -1,26 +1,27 @@
 //! Prints the figures that the README quotes, and the tables of what calls cost; see
-//! `paravane_tests::figures`. With the argument `tables` it prints only those; with `disk` what a disk does beside the host; with `baseline` it
+//! `paravane_tests::figures`. With the argument `tables` it prints only those; with `disk` and `network` what these do beside the host; with `baseline` it
 //! counts instructions anew and writes docs/figures/svm-icount.json.
 
 use paravane_tests::figures::instructions::Baseline;
-use paravane_tests::figures::{bench, disk, instructions, memory, size, start};
+use paravane_tests::figures::{bench, disk, instructions, memory, network, size, start};
 use std::process::ExitCode;
 
 /// How often a time or a size in memory is measured.
 const RUNS: usize = 51;
 
-/// How often a disk is measured.
-const DISK_RUNS: usize = 7;
+/// How often a disk or a network is measured.
+const IO_RUNS: usize = 7;
 
 fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         None => measure().and_then(|()| print_tables()),
         Some("tables") => print_tables(),
+        Some("network") => networks(),
         Some("disk") => disks(std::env::args().nth(2)),
         Some("baseline") => write_baseline(),
         Some("icount") => icount(std::env::args().skip(2)),
         Some(other) => Err(format!(
-            "unknown argument {other:?}; there are `tables`, `disk [FOLDER]`, `baseline` and \
+            "unknown argument {other:?}; there are `tables`, `disk [FOLDER]`, `network`, `baseline` and \
              `icount`"
         )),
     };
@@ -41,7 +42,13 @@ fn print_tables() -> Result<(), String> {
 /// Measures disks in a folder, or where temporary files are.
 fn disks(folder: Option<String>) -> Result<(), String> {
     let folder = folder.map_or_else(std::env::temp_dir, Into::into);
-    let figures = disk::measure(&folder, DISK_RUNS, &mut |work| eprintln!("  {work}"))?;
+    let figures = disk::measure(&folder, IO_RUNS, &mut |work| eprintln!("  {work}"))?;
+    figures.iter().for_each(|figure| println!("{figure}"));
+    Ok(())
+}
+
+fn networks() -> Result<(), String> {
+    let figures = network::measure(IO_RUNS, &mut |what| eprintln!("  {what}"))?;
     figures.iter().for_each(|figure| println!("{figure}"));
     Ok(())
 }

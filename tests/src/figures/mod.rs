@@ -8,6 +8,7 @@ pub mod bench;
 pub mod disk;
 pub mod instructions;
 pub mod memory;
+pub mod network;
 pub mod size;
 pub mod start;
 
