@@ -114,7 +114,9 @@ impl Ports {
         if std::mem::take(&mut port.name) {
             return Some((Message::new(index, PORT_NAME, 1), port.link.name()));
         }
-        port.told_open = port.link.is_host_open();
+        // A client that has gone is told of before the next one, who may be there already.
+        let has_ended = port.link.take_end() && port.told_open;
+        port.told_open = port.link.is_host_open() && !has_ended;
         let value = u16::from(port.told_open);
         Some((Message::new(index, PORT_OPEN, value), ""))
     }
@@ -126,8 +128,9 @@ impl Ports {
 
 impl Port {
     fn has_message(&self) -> bool {
-        let open_changed = self.is_ready && self.told_open != self.link.is_host_open();
-        self.add || self.name || open_changed
+        let has_ended = self.told_open && self.link.has_ended();
+        let open_changed = has_ended || self.told_open != self.link.is_host_open();
+        self.add || self.name || self.is_ready && open_changed
     }
 }
 
@@ -236,6 +239,25 @@ mod tests {
         assert_eq!(all(&mut ports), named);
         links[1].set_host_open(false);
         assert_eq!(all(&mut ports), [(1, PORT_OPEN, 0, none())]);
+    }
+
+    #[test]
+    fn a_driver_learns_that_a_client_has_followed_another() {
+        let (mut ports, links) = ports(["log", "shell"]);
+        ports.receive(Message::new(1, PORT_READY, 1));
+        links[1].set_host_open(true);
+        links[1].set_host_open(false);
+        links[1].set_host_open(true);
+        let open = |value| (1, PORT_OPEN, value, String::new());
+        // It knew of no client yet.
+        assert_eq!(all(&mut ports)[1..], [open(1)]);
+        for _ in 0..3 {
+            links[1].set_host_open(false);
+            links[1].set_host_open(true);
+        }
+        assert_eq!(all(&mut ports), [open(0), open(1)]);
+        links[1].set_host_open(false);
+        assert_eq!(all(&mut ports), [open(0)]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use tokio::sync::{Notify, watch};
 pub struct Link {
     name: String,
     is_host_open: Cell<bool>,
+    /// The host's end was closed, whether or not it is open again.
+    has_ended: Cell<bool>,
     is_guest_open: watch::Sender<bool>,
     changed: Rc<Notify>,
 }
@@ -19,6 +21,7 @@ impl Link {
         Self {
             name,
             is_host_open: Cell::new(false),
+            has_ended: Cell::new(false),
             is_guest_open: watch::Sender::new(false),
             changed: Rc::clone(changed),
         }
@@ -36,8 +39,21 @@ impl Link {
 
     /// The host's end has opened or closed.
     pub fn set_host_open(&self, open: bool) {
-        self.is_host_open.set(open);
+        let was_open = self.is_host_open.replace(open);
+        if was_open && !open {
+            self.has_ended.set(true);
+        }
         self.changed.notify_one();
+    }
+
+    /// Whether the host's end was closed since the last [`Link::take_end`].
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
+    /// As [`Link::has_ended`], once.
+    pub fn take_end(&self) -> bool {
+        self.has_ended.take()
     }
 
     /// Whether the guest's end is open.
