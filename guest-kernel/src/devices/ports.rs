@@ -38,11 +38,13 @@ async fn serve(names: &[&str]) -> Result<(), Box<dyn Error>> {
         ports.push((format!("this is {name}\n"), console.port(name).await?));
     }
     println!("ports {}", console.names().join(" "));
-    let echoes: Vec<_> = ports
+    let mut echoes: Vec<Task<PortError>> = ports
         .into_iter()
         .map(|(greeting, port)| exec::spawn(async move { echo(&greeting, &port).await }))
         .collect();
-    or(first_error(echoes), end_of_input()).await
+    // One ends only when the device has stopped, and then all do.
+    let stopped = async { Err(Box::from((&mut echoes[0]).await)) };
+    or(stopped, end_of_input()).await
 }
 
 /// Serves one after the other.
@@ -65,14 +67,6 @@ async fn echo_to_one(greeting: &str, port: &ConsolePort) -> Result<(), PortError
             size => port.write_all(&buffer[..size]).await?,
         }
     }
-}
-
-async fn first_error(echoes: Vec<Task<PortError>>) -> Result<(), Box<dyn Error>> {
-    for echo in echoes {
-        // One ends only when the device has stopped, and then all do.
-        return Err(echo.await.into());
-    }
-    Ok(())
 }
 
 /// Waits until the console's input ends.
