@@ -337,9 +337,9 @@ pub fn initial(
 
 /// The part of the I/O permission bitmap that doorbells are in, for a guest kernel at CPL 3 that has
 /// so many.
-pub fn doorbell_map(count: usize) -> [u8; DOORBELLS / 8] {
+pub fn doorbell_map(count: u32) -> [u8; DOORBELLS / 8] {
     let mut map = [0xff; DOORBELLS / 8];
-    for doorbell in 0..count.min(DOORBELLS) {
+    for doorbell in 0..DOORBELLS.min(count as usize) {
         map[doorbell / 8] &= !(1 << (doorbell % 8));
     }
     map
@@ -412,6 +412,6 @@ mod tests {
         assert!(open_ports(&doorbell_map(0)).is_empty());
         assert_eq!(open_ports(&doorbell_map(3)), [0, 1, 2]);
         let all: Vec<_> = (0..DOORBELLS).collect();
-        assert_eq!(open_ports(&doorbell_map(usize::MAX)), all);
+        assert_eq!(open_ports(&doorbell_map(u32::MAX)), all);
     }
 }

@@ -17,6 +17,7 @@ use pv_abi::trap::{TRAP_VECTORS, TrapState, VECTOR_BP, VECTOR_DF, VECTOR_OF, VEC
 use pv_abi::vcpu_page::VcpuPage;
 use std::mem::offset_of;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use zerocopy::FromZeros;
 
 /// Last byte of the IDT: only the vectors that have gates.
@@ -30,6 +31,8 @@ pub struct Monitor {
     data: u64,
     idt: u64,
     vcpu_page: u64,
+    /// How many doorbells the guest has.
+    doorbells: Arc<AtomicU32>,
 }
 
 impl Monitor {
@@ -56,6 +59,7 @@ impl Monitor {
             data: memory.allocate(1)?,
             idt: memory.allocate(1)?,
             vcpu_page: memory.allocate(1)?,
+            doorbells: Arc::default(),
         };
         let window = monitor_window(vcpu);
         let mut map = |offset, gpa, size, access| {
@@ -128,9 +132,10 @@ impl Monitor {
         self.write_data(offset_of!(MonitorData, in_task), &0u64)
     }
 
-    /// Lets a guest kernel at CPL 3 ring so many doorbells. At CPL 0 it may anyway, and its tasks
-    /// may not.
-    pub fn open_doorbells(&self, mode: Mode, count: usize) -> Result<(), MemoryError> {
+    /// Lets a guest kernel at CPL 3 ring so many doorbells, also when the vCPU is started again. At
+    /// CPL 0 it may anyway, and its tasks may not.
+    pub fn open_doorbells(&self, mode: Mode, count: u32) -> Result<(), MemoryError> {
+        self.doorbells.store(count, Ordering::Relaxed);
         match mode.privilege {
             Privilege::Ring0 => Ok(()),
             Privilege::Ring3 => self.write_data(data::DOORBELL_MAP, &data::doorbell_map(count)),
@@ -269,6 +274,7 @@ impl Monitor {
     /// Makes the data and the vCPU page as they were before the vCPU was started first.
     pub fn reset(&self, mode: Mode) -> Result<(), MemoryError> {
         self.initialize(mode, &HypercallPage::new(mode))?;
+        self.open_doorbells(mode, self.doorbells.load(Ordering::Relaxed))?;
         // Events that wait stay: they are the VM's, and the clock is.
         self.write_page(offset_of!(VcpuPage, upcall_mask), &1u8)?;
         self.write_page(offset_of!(VcpuPage, trap), &TrapState::default())?;

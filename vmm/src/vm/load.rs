@@ -78,7 +78,7 @@ pub struct Contents<'a> {
     /// Its devices.
     pub devices: &'a [DeviceInfo],
     /// How many doorbell ports it has; none where KVM has no ioeventfd.
-    pub doorbells: usize,
+    pub doorbells: u32,
 }
 
 /// Where the guest starts.

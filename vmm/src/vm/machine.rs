@@ -266,9 +266,8 @@ fn has_virtualization_hardware() -> bool {
         || (__cpuid(0x8000_0000).eax >= 0x8000_0001 && __cpuid(0x8000_0001).ecx & SVM != 0)
 }
 
-/// Whether breakpoints in a guest's debug registers work. A software KVM keeps the registers and
-/// sets off nothing; and QEMU's emulated VMRUN loads DR7 without arming what it says.
-pub fn has_debug_registers() -> bool {
+/// Whether the virtualization hardware is QEMU's emulation of it.
+fn is_emulated_by_qemu() -> bool {
     use core::arch::x86_64::__cpuid;
     const HYPERVISOR: u32 = 1 << 31;
     let tcg = || {
@@ -276,7 +275,20 @@ pub fn has_debug_registers() -> bool {
         let signature = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes);
         signature.as_flattened() == b"TCGTCGTCGTCG"
     };
-    has_virtualization_hardware() && !(__cpuid(1).ecx & HYPERVISOR != 0 && tcg())
+    has_virtualization_hardware() && __cpuid(1).ecx & HYPERVISOR != 0 && tcg()
+}
+
+/// Whether breakpoints in a guest's debug registers work. A software KVM keeps the registers and
+/// sets off nothing; and QEMU's emulated VMRUN loads DR7 without arming what it says.
+pub fn has_debug_registers() -> bool {
+    has_virtualization_hardware() && !is_emulated_by_qemu()
+}
+
+/// Whether code at CPL 3 may access the ports that the TSS's I/O permission bitmap opens. QEMU's
+/// emulated VMRUN loads a TSS as KVM has it, busy, and its IN and OUT look only into available ones
+/// (target/i386/tcg/system/seg_helper.c, helper_check_io).
+pub fn has_io_permission_bitmap() -> bool {
+    !is_emulated_by_qemu()
 }
 
 /// An upper bound of the private pages that a VM needs.

@@ -198,10 +198,12 @@ impl Vm {
         let mode = modes.choose(config.privilege, config.carrier)?;
         stages.done("probe");
 
-        // A KVM without ioeventfd leaves the guest a call.
-        let connected = devices
-            .doorbells()
-            .all(|one| one.connect(&machine.vm).is_ok());
+        // A KVM without ioeventfd leaves the guest a call, as does a processor that denies the ports.
+        let may_ring = mode.privilege == Privilege::Ring0 || machine::has_io_permission_bitmap();
+        let connected = may_ring
+            && devices
+                .doorbells()
+                .all(|one| one.connect(&machine.vm).is_ok());
         let infos = devices.infos();
         let contents = Contents {
             image,
@@ -211,7 +213,7 @@ impl Vm {
             guests: config.seat.domains.count(),
             devices: &infos,
             doorbells: if connected {
-                devices.doorbells().count()
+                devices.doorbells().count() as u32
             } else {
                 0
             },
