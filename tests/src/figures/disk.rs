@@ -33,8 +33,8 @@ pub struct Work {
 pub const ALL: [Work; 4] = [
     Work::new("write-sequential", 1 << 20, 16, 1024, true, false),
     Work::new("read-sequential", 1 << 20, 16, 1024, false, false),
-    Work::new("write-random", 4096, 32, 100_000, true, true),
-    Work::new("read-random", 4096, 32, 100_000, false, true),
+    Work::new("write-random", 4096, 32, 400_000, true, true),
+    Work::new("read-random", 4096, 32, 400_000, false, true),
 ];
 
 impl Work {
