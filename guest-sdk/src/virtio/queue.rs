@@ -73,9 +73,6 @@ pub struct Queue {
     told: u16,
     /// The next place in the used ring.
     used: u16,
-    /// Where the device was in it when it was looked at last. Each look takes the processor's cache
-    /// line from the device.
-    used_seen: u16,
     /// How often the device was told.
     doorbells: u64,
 }
@@ -113,7 +110,6 @@ impl Queue {
             available: 0,
             told: 0,
             used: 0,
-            used_seen: 0,
             doorbells: 0,
         };
         queue.disarm();
@@ -252,11 +248,8 @@ impl Queue {
     ///
     /// [`Broken`] when it is none that the device has.
     pub fn pop(&mut self) -> Result<Option<Used>, Broken> {
-        if self.used == self.used_seen {
-            self.used_seen = self.rings.used_index().load(Ordering::Acquire);
-            if self.used == self.used_seen {
-                return Ok(None);
-            }
+        if !self.has_used() {
+            return Ok(None);
         }
         let element = self.rings.used(self.used);
         let per_slot = if self.indirect {

@@ -192,7 +192,7 @@ impl<O: Operation> Future for Request<'_, O> {
 impl<O: Operation> Request<'_, O> {
     fn make(&mut self, operation: O, context: &mut Context<'_>) -> Poll<O::Output> {
         let mut operation = Some(operation);
-        let (made, tells) = self.shared.with(|state, wakers| {
+        let made = self.shared.with(|state, wakers| {
             if state.queue.next_slot().is_none() {
                 // Some of them may be free by now.
                 state.settle(wakers);
@@ -201,15 +201,13 @@ impl<O: Operation> Request<'_, O> {
             if !matches!(made, Ok(Some(_))) {
                 state.queue.notify();
             }
-            (made, state.queue.untold() == 1)
+            made
         });
         match (made, operation) {
             (Ok(Some(slot)), _) => {
                 self.stage = Stage::Made(slot);
-                // Others that are ready add theirs before this one tells the device of all of them.
-                if tells {
-                    context.waker().wake_by_ref();
-                }
+                // Others that are ready add theirs before the device is told.
+                context.waker().wake_by_ref();
                 Poll::Pending
             }
             (Err(error), Some(operation)) => Poll::Ready(operation.finish(Err(error))),
@@ -223,24 +221,14 @@ impl<O: Operation> Request<'_, O> {
 
     fn look(&mut self, slot: u16, context: &mut Context<'_>) -> Poll<O::Output> {
         let (ended, look_again) = self.shared.with(|state, wakers| {
-            // Often another one that looked has found this one done too.
-            let mut ended = state.end(slot, wakers);
+            state.drain(wakers);
+            let ended = state.end(slot, wakers);
+            let mut look_again = false;
             if ended.is_none() {
-                state.drain(wakers);
-                ended = state.end(slot, wakers);
+                let told = state.tell();
+                look_again = state.polling.look_again(slot) || !told;
+                state.set_waker(slot, context.waker());
             }
-            if ended.is_some() {
-                // Nobody else may be about to tell of those that were made since. For what is
-                // outstanding an event was asked for before, which comes at the latest behind all.
-                if state.queue.untold() > 0 {
-                    state.queue.notify();
-                    state.settle(wakers);
-                }
-                return (ended, false);
-            }
-            let told = state.tell();
-            let look_again = state.polling.look_again(slot) || !told;
-            state.set_waker(slot, context.waker());
             // If this request is done meanwhile, the task is woken as others are.
             state.settle(wakers);
             (ended, look_again)
