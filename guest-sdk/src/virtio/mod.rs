@@ -29,6 +29,8 @@ pub mod net;
 mod packets;
 mod polling;
 mod queue;
+#[cfg(any(feature = "console", feature = "vsock"))]
+mod received;
 mod requests;
 mod ring;
 #[cfg(feature = "share")]

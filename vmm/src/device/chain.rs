@@ -187,13 +187,6 @@ impl Chain {
         Ok(value)
     }
 
-    /// Passes over bytes that are not of interest, as many as there are.
-    pub fn skip_readable(&mut self, mut size: u32) {
-        while let Some(piece) = self.readable.take(size) {
-            size -= piece.size;
-        }
-    }
-
     /// Writes on, as much as there is room for.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::message::{Event, MESSAGE_SIZE, Message};
 use crate::virtio::packets::{Receiver, Shape, Transmitter};
-use crate::virtio::{Broken, Device, Error, Found, feature};
+use crate::virtio::{Broken, Device, Error, Found, feature, received};
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -81,18 +81,7 @@ impl Port {
 
     /// Reads what has come; 0 when that is nothing.
     pub fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let mut size = 0;
-        while size < buffer.len() {
-            let (front, _) = self.received.as_slices();
-            let part = front.len().min(buffer.len() - size);
-            if part == 0 {
-                break;
-            }
-            buffer[size..size + part].copy_from_slice(&front[..part]);
-            self.received.drain(..part);
-            size += part;
-        }
-        size
+        received::take(&mut self.received, buffer)
     }
 
     /// Sends as much as there is room for; 0 when there is none now.

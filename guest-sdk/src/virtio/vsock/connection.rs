@@ -1,6 +1,7 @@
 //! A connection: what has come, who may send how much, and how it ends.
 
 use super::packet::{Credit, Ends, Header, NO_RECEIVE, NO_SEND, Operation};
+use crate::virtio::received;
 use alloc::collections::VecDeque;
 use core::task::Waker;
 
@@ -127,17 +128,7 @@ impl Connection {
 
     /// Reads what has come: how much, and what the peer is to be told.
     pub fn read(&mut self, buffer: &mut [u8]) -> (usize, Option<Header>) {
-        let mut size = 0;
-        while size < buffer.len() {
-            let (front, _) = self.received.as_slices();
-            let part = front.len().min(buffer.len() - size);
-            if part == 0 {
-                break;
-            }
-            buffer[size..size + part].copy_from_slice(&front[..part]);
-            self.received.drain(..part);
-            size += part;
-        }
+        let size = received::take(&mut self.received, buffer);
         self.taken = self.taken.wrapping_add(size as u32);
         let untold = self.taken.wrapping_sub(self.told);
         let tell = untold >= BUFFER / 4 && self.phase == Phase::Open && !self.ended;
