@@ -17,6 +17,7 @@ pub mod memory;
 pub mod monitor;
 pub mod paging;
 pub mod ports;
+pub mod process;
 pub mod space;
 mod sync;
 pub mod time;

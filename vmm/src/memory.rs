@@ -7,6 +7,7 @@
 pub(crate) mod balloon;
 pub mod dma;
 mod seals;
+pub mod usage;
 mod words;
 mod writers;
 

@@ -13,9 +13,11 @@ mod output;
 mod output_file;
 mod report;
 mod run;
+mod session;
 mod size;
 mod switch;
 mod usage;
+mod vm_process;
 
 use clap::{Args, Parser, Subcommand};
 use exit_code::Failure;
@@ -44,6 +46,9 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Connect the network devices of guests on this host
     Switch(switch::SwitchArgs),
+    /// Run a VM for the daemon that starts this
+    #[command(hide = true)]
+    VmProcess(vm_process::VmProcessArgs),
     /// Look at guest images
     Image {
         #[command(subcommand)]
@@ -82,9 +87,13 @@ fn dispatch(start: Instant) -> Result<ExitCode, Failure> {
         Ok(cli) => cli,
         Err(error) => return usage::conclude(&error),
     };
-    logging::start()?;
+    // The process of a VM has a log of its own.
+    if !matches!(cli.command, Command::VmProcess(_)) {
+        logging::start()?;
+    }
     stages.done("args");
     match cli.command {
+        Command::VmProcess(args) => Ok(vm_process::run(&args, stages)),
         Command::Run(args) => run::run(args, stages),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Switch(args) => switch::run(&args),

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// How many bytes may wait. More are taken from the host's side when the guest has read some.
 pub const INPUT_CAPACITY: usize = 64 << 10;
@@ -36,6 +37,8 @@ struct State {
 pub struct InputBuffer {
     state: Mutex<State>,
     changed: Condvar,
+    // The buffer was full and is no more: for those that do not block.
+    has_room: Notify,
 }
 
 impl State {
@@ -117,6 +120,45 @@ impl InputBuffer {
         Some(room)
     }
 
+    /// Appends as many of the bytes as there is room for, without waiting: how many, or `None` when
+    /// the VM is being stopped.
+    pub fn offer(&self, bytes: &[u8]) -> Option<usize> {
+        let mut state = lock(&self.state);
+        if state.stopping {
+            return None;
+        }
+        let room = INPUT_CAPACITY.saturating_sub(state.waiting.len());
+        let fits = bytes.get(..room.min(bytes.len())).unwrap_or_default();
+        if !fits.is_empty() {
+            state.waiting.extend(fits);
+            state.wanted = false;
+            self.changed.notify_all();
+            drop(state);
+            self.tell_listener();
+        }
+        Some(fits.len())
+    }
+
+    /// Appends all of the bytes, as soon as there is room for them. `false`: the VM is being
+    /// stopped. Those that have found room stay when this is dropped.
+    pub async fn push_async(&self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        loop {
+            // Before looking, so that no room made after it is missed.
+            let has_room = self.has_room.notified();
+            tokio::pin!(has_room);
+            has_room.as_mut().enable();
+            let Some(count) = self.offer(rest) else {
+                return false;
+            };
+            rest = rest.get(count..).unwrap_or_default();
+            if rest.is_empty() {
+                return true;
+            }
+            has_room.await;
+        }
+    }
+
     /// Waits until the guest wants to read more than there is. `false`: the VM is being
     /// stopped.
     pub fn wait_until_wanted(&self) -> bool {
@@ -141,6 +183,7 @@ impl InputBuffer {
     pub fn stop(&self) {
         lock(&self.state).stopping = true;
         self.changed.notify_all();
+        self.has_room.notify_waiters();
     }
 
     /// Takes what waits, waiting for the first byte until the time-out.
@@ -153,11 +196,15 @@ impl InputBuffer {
                 return Err(ConsoleError::Stopping);
             }
             if !state.waiting.is_empty() {
+                let was_full = state.waiting.len() >= INPUT_CAPACITY;
                 let count = bytes.len().min(state.waiting.len());
                 for (byte, waiting) in bytes.iter_mut().zip(state.waiting.drain(..count)) {
                     *byte = waiting;
                 }
                 self.changed.notify_all();
+                if was_full {
+                    self.has_room.notify_waiters();
+                }
                 return Ok(count);
             }
             if state.closed {

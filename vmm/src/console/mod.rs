@@ -1,12 +1,14 @@
 //! The console of a VM: bytes out to whoever reads, bytes in from whoever types.
 //!
 //! Output is written by the vCPU thread itself, so a slow reader slows its guest and host
-//! memory stays flat however much a guest prints. Input waits in a bounded buffer.
+//! memory stays flat however much a guest prints; where it goes to a [`ring`], the guest waits for
+//! nobody and a slow reader loses bytes. Input waits in a bounded buffer.
 
 pub mod escape;
 pub mod input;
 pub mod labelled;
 pub mod output;
+pub mod ring;
 pub mod stdin;
 pub mod terminal;
 

@@ -3,13 +3,14 @@
 
 use super::ConsoleError;
 use super::labelled::LabelledOutput;
+use super::ring::Ring;
 use crate::sync::lock;
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Where a guest's output goes.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum Output {
     },
     /// That of one of several guests, which share a file.
     Labelled(LabelledOutput),
+    /// Memory that any number of readers read meanwhile; the guest waits for none of them.
+    Ring(Arc<Ring>),
     /// Code of the VMM's, which sees each piece while the guest waits.
     Observed(Observer),
 }
@@ -66,7 +69,7 @@ impl Output {
     /// What was written to memory; nothing for a file.
     pub fn captured(&self) -> Vec<u8> {
         match self {
-            Self::File(_) | Self::Labelled(_) | Self::Observed(_) => Vec::new(),
+            Self::File(_) | Self::Labelled(_) | Self::Ring(_) | Self::Observed(_) => Vec::new(),
             Self::Memory { bytes, .. } => lock(bytes).clone(),
         }
     }
@@ -87,6 +90,10 @@ impl Output {
             Self::Labelled(output) => {
                 output.write(bytes, |file, lines| write_file(file, lines, stopping))
             }
+            Self::Ring(ring) => {
+                ring.write(bytes);
+                Ok(())
+            }
             Self::Observed(Observer(observe)) => {
                 observe(bytes);
                 Ok(())
@@ -97,7 +104,7 @@ impl Output {
     /// Passes on what waits for the end of its line.
     pub(super) fn flush(&self, stopping: &AtomicBool) -> Result<(), ConsoleError> {
         match self {
-            Self::File(_) | Self::Memory { .. } | Self::Observed(_) => Ok(()),
+            Self::File(_) | Self::Memory { .. } | Self::Ring(_) | Self::Observed(_) => Ok(()),
             Self::Labelled(output) => output.flush(|file, line| write_file(file, line, stopping)),
         }
     }

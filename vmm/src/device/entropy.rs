@@ -27,7 +27,15 @@ impl EntropyOptions {
     ///
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut options = Options::parse(text)?;
+        Self::from_options(Options::parse(text)?)
+    }
+
+    /// Makes it of what was said.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn from_options(mut options: Options) -> Result<Self, String> {
         let id = options.take("id");
         options.finish(&["id=NAME"])?;
         Ok(Self { id })

@@ -1,7 +1,7 @@
-//! The words of an option of the command line: `value,flag,key=value`.
+//! What is said about a device: an option of the command line, `value,flag,key=value`, or fields.
 
 /// What was said, as long as nobody has taken it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Options {
     first: Option<String>,
     pairs: Vec<(String, Option<String>)>,
@@ -46,6 +46,21 @@ impl Options {
             options.first = Some(options.pairs.remove(0).0);
         }
         Ok(options)
+    }
+
+    /// Says a value, if there is one, as it is: commas belong to it.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: Option<impl ToString>) -> Self {
+        let pair = value.map(|value| (key.to_string(), Some(value.to_string())));
+        self.pairs.extend(pair);
+        self
+    }
+
+    /// Says a flag, if it is on.
+    #[must_use]
+    pub fn with_flag(mut self, key: &str, is_on: bool) -> Self {
+        self.pairs.extend(is_on.then(|| (key.to_string(), None)));
+        self
     }
 
     /// Takes the first word, if it has no key.

@@ -2,7 +2,7 @@
 
 use crate::cli::exit_code::{Failure, Status};
 use crate::cli::image_source::ImageSource;
-use crate::cli::run::session::{OutputSource, Plan, Session};
+use crate::cli::session::{OutputSource, Plan, Session};
 use paravane::grant::Seat;
 use paravane::vcpu::Ending;
 use paravane::vm::VmConfig;
@@ -44,10 +44,11 @@ pub fn boot(device: PathBuf) -> Result<Boot, Failure> {
         kvm: device,
         output: OutputSource::Memory(1 << 10),
         stages: Stages::start(),
+        reboots: true,
     };
     // Nobody listens: the session is waited for below.
     let (events, _) = mpsc::unbounded_channel();
-    let session = Session::start(plan, events, || {})?;
+    let session = Session::start(plan, events, |_| Ok(()))?;
     if !session.wait(PATIENCE) {
         session.stop()?;
     }

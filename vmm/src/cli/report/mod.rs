@@ -1,16 +1,16 @@
 //! The report about a run: what `--report` writes.
 
 mod devices;
-mod memory;
 
 use super::image_source::ImageSource;
-use super::run::conclusion::Conclusion;
 use super::run::group::Outcome;
-use super::run::{GuestRequest, Request, Run};
+use super::run::{GuestRequest, Request};
+use super::session::Run;
+use super::session::conclusion::Conclusion;
 use devices::DeviceReport;
-use memory::MemoryUse;
 use paravane::carrier::Mode;
 use paravane::hypercall::stats::{CallSummary, Histogram};
+use paravane::memory::usage::MemoryUse;
 use paravane::vm::stages::Stage;
 use serde::Serialize;
 use std::collections::BTreeMap;

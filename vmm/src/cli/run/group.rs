@@ -1,11 +1,11 @@
 //! The guests that one program runs together.
 
-use super::conclusion::{Conclusion, Kind};
+use super::GuestRequest;
 use super::gate::{Gate, Opener};
-use super::session::{Event, OutputSource, Plan, Session};
-use super::supervisor::StopCause;
-use super::{GuestRequest, Run};
-use crate::cli::exit_code::Failure;
+use crate::cli::exit_code::{Failure, notice};
+use crate::cli::session::cause::StopCause;
+use crate::cli::session::conclusion::{Conclusion, Kind};
+use crate::cli::session::{Event, OutputSource, Plan, Run, Session};
 use paravane::console::input::InputBuffer;
 use paravane::console::labelled::SharedOutput;
 use paravane::grant::{Domains, Seat};
@@ -93,14 +93,16 @@ impl Group {
                     Some(shared) => OutputSource::Shared(Arc::clone(shared)),
                 },
                 stages: stages.clone(),
+                reboots: true,
             };
             let on_built = on_built.take();
             let gate = gate.clone();
-            let session = Session::start(plan, events.clone(), move || {
+            let session = Session::start(plan, events.clone(), move |_| {
                 gate.pass();
                 if let Some(on_built) = on_built {
                     on_built();
                 }
+                Ok(())
             })?;
             if number == 0 {
                 group.input = session.input();
@@ -166,15 +168,18 @@ impl Group {
                 let image = Arc::clone(&member.image);
                 let run = Run { image, finished };
                 Outcome {
-                    conclusion: Conclusion::new(&run, cause, &name),
+                    conclusion: Conclusion::new(&run, cause),
                     run: Some(run),
                 }
             }
             Err(failure) => Outcome {
                 run: None,
-                conclusion: Conclusion::failed(failure, &name),
+                conclusion: Conclusion::failure(failure),
             },
         };
+        if let Some(text) = &outcome.conclusion.text {
+            notice(&format!("{name}{text}"));
+        }
         let kind = outcome.conclusion.kind;
         member.outcome = Some(outcome);
         Some(kind)

@@ -1,16 +1,12 @@
 //! `paravane run`.
 //!
-//! Each guest runs on a thread of its own ([`session`], [`group`]); this one waits for whatever
-//! may end them ([`supervisor`]) and says how they ended ([`conclusion`]).
+//! Each guest runs on a thread of its own ([`super::session`], [`group`]); this one waits for
+//! whatever may end them ([`supervisor`]) and says how they ended.
 
-pub mod conclusion;
-mod crash;
 mod devices;
 mod gate;
 pub mod group;
 mod guest;
-mod initrd;
-pub mod session;
 mod supervisor;
 
 use super::KvmArgs;
@@ -19,24 +15,21 @@ use super::image_source::ImageSource;
 use super::output::to_json;
 use super::output_file::OutputFile;
 use super::report::Report;
+use super::session::conclusion::{self, Conclusion};
+use super::session::initrd::Initrd;
 use super::{duration, size};
 use clap::{Args, ValueEnum};
-use conclusion::Conclusion;
 use devices::DeviceArgs;
 use group::{Group, Outcome};
 use guest::{GuestSpec, parse_vcpus};
-use initrd::Initrd;
 use paravane::carrier::{Carrier, Privilege};
 use paravane::console::escape;
 use paravane::console::stdin::Source;
 use paravane::grant::Seat;
-use paravane::image::Image;
 use paravane::vm::VmConfig;
 use paravane::vm::stages::Stages;
-use session::Finished;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 use supervisor::Limits;
 use tokio::sync::mpsc;
@@ -225,15 +218,6 @@ impl Request {
             kvm: args.kvm.device,
         })
     }
-}
-
-/// A VM that was run to its end.
-#[derive(Debug)]
-pub struct Run {
-    /// Its image.
-    pub image: Arc<Image>,
-    /// What its thread left.
-    pub finished: Finished,
 }
 
 fn execute(request: &Request, stages: Stages) -> Result<Vec<Outcome>, Failure> {

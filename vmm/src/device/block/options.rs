@@ -46,7 +46,16 @@ impl BlockOptions {
     ///
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut options = Options::parse_with_first(text, &["ro", "direct", "discard"])?;
+        let options = Options::parse_with_first(text, &["ro", "direct", "discard"])?;
+        Self::from_options(options)
+    }
+
+    /// Makes it of what was said.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn from_options(mut options: Options) -> Result<Self, String> {
         let path = match (options.take_first(), options.take("path")) {
             (Some(_), Some(_)) => return Err("a disk has one path".into()),
             (first, path) => first.or(path).filter(|path| !path.is_empty()),

@@ -36,7 +36,15 @@ impl PortOptions {
     ///
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut options = Options::parse(text)?;
+        Self::from_options(Options::parse(text)?)
+    }
+
+    /// Makes it of what was said.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn from_options(mut options: Options) -> Result<Self, String> {
         let name = options.take("name");
         let socket = options.take("socket").filter(|path| !path.is_empty());
         let file = options.take("file").filter(|path| !path.is_empty());

@@ -101,7 +101,15 @@ impl NetOptions {
     ///
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut options = Options::parse(text)?;
+        Self::from_options(Options::parse(text)?)
+    }
+
+    /// Makes it of what was said.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn from_options(mut options: Options) -> Result<Self, String> {
         let is_user = options.take_flag("user")?;
         let (tap, switch) = (options.take("tap"), options.take("switch"));
         let id = options.take("id");

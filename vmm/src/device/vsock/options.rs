@@ -33,7 +33,15 @@ impl VsockOptions {
     ///
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut options = Options::parse(text)?;
+        Self::from_options(Options::parse(text)?)
+    }
+
+    /// Makes it of what was said.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn from_options(mut options: Options) -> Result<Self, String> {
         let id = options.take("id");
         let cid = options.take_number("cid", CID_MIN..=CID_MAX)?;
         let path = options.take("uds").filter(|path| !path.is_empty());

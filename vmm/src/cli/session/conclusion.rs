@@ -1,9 +1,9 @@
 //! How a run ended, for the person, the shell and the report.
 
 use super::Run;
+use super::cause::StopCause;
 use super::crash::explain_crash;
-use super::supervisor::StopCause;
-use crate::cli::exit_code::{Failure, Status, notice};
+use crate::cli::exit_code::{Failure, Status};
 use paravane::vcpu::Ending;
 use serde::Serialize;
 use serde_json::Value;
@@ -35,41 +35,43 @@ pub struct Conclusion {
     pub kind: Kind,
     /// What the program's exit code is if it is the only guest.
     pub exit_code: u8,
-    /// What was said about it on stderr.
+    /// What was said about it on stderr, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The explanation of a crash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crash: Option<Value>,
+    /// What is to be said about this guest alone: a crash's explanation, or an error's message.
+    #[serde(skip)]
+    pub text: Option<String>,
 }
 
 impl Conclusion {
-    /// Concludes from what a VM left behind and from what stopped it. What concerns this guest
-    /// alone is said on stderr, after `name`, which says which of several guests it is.
-    pub fn new(run: &Run, cause: Option<StopCause>, name: &str) -> Self {
+    /// Concludes from what a VM left behind and from what stopped it.
+    pub fn new(run: &Run, cause: Option<StopCause>) -> Self {
         match (&run.finished.ending, cause) {
             (Ok(Ending::Shutdown(code)), _) => Self {
                 kind: Kind::Shutdown,
                 exit_code: *code,
                 message: None,
                 crash: None,
+                text: None,
             },
             (Ok(Ending::Crash(state)), _) => {
                 let crash = explain_crash(&run.finished.vm, &run.image, state);
-                notice(&format!("{name}{crash}"));
                 Self {
                     kind: Kind::Crash,
                     exit_code: Status::GuestCrash.code(),
                     message: None,
+                    text: Some(crash.to_string()),
                     crash: serde_json::to_value(crash).ok(),
                 }
             }
             (Ok(Ending::Stopped | Ending::Reboot), Some(cause)) => Self::stopped(cause),
-            (Ok(Ending::Stopped | Ending::Reboot), None) => Self::failed(
-                Failure::internal("the VM stopped though nothing told it to (a defect of the VMM)"),
-                name,
-            ),
-            (Err(failure), _) => Self::failed(failure.clone(), name),
+            (Ok(Ending::Stopped | Ending::Reboot), None) => Self::failure(Failure::internal(
+                "the VM stopped though nothing told it to (a defect of the VMM)",
+            )),
+            (Err(failure), _) => Self::failure(failure.clone()),
         }
     }
 
@@ -79,13 +81,8 @@ impl Conclusion {
             exit_code: cause.status().code(),
             message: Some(cause.message().to_string()),
             crash: None,
+            text: None,
         }
-    }
-
-    /// Concludes from a failure, and says so on stderr.
-    pub fn failed(failure: Failure, name: &str) -> Self {
-        notice(&format!("{name}{}", failure.message));
-        Self::failure(failure)
     }
 
     /// Concludes from a failure.
@@ -93,6 +90,7 @@ impl Conclusion {
         Self {
             kind: Kind::Error,
             exit_code: failure.status.code(),
+            text: Some(failure.message.clone()),
             message: Some(failure.message),
             crash: None,
         }
@@ -123,6 +121,7 @@ mod tests {
             exit_code,
             message: None,
             crash: None,
+            text: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! How much of the host's memory VMs take.
 #![allow(unsafe_code)]
 
-use paravane::memory::Ram;
+use super::Ram;
 use pv_abi::address_space::PAGE_SIZE;
 use serde::Serialize;
 use std::fs;
@@ -36,15 +36,25 @@ impl MemoryUse {
     }
 }
 
+/// How many bytes of memory this process has that no other process shares. `None` without /proc.
+pub fn private_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/smaps_rollup").ok()?;
+    let value = |name| number(&text, name);
+    Some((value("Private_Clean:")? + value("Private_Dirty:")?) * 1024)
+}
+
 /// The number of KiB in a line of one of /proc's files.
 fn field(path: &str, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(path).ok()?;
+    number(&fs::read_to_string(path).ok()?, name)
+}
+
+fn number(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
 /// How many pages of RAM the host has memory for.
-fn resident_pages(ram: &Ram) -> u64 {
+pub fn resident_pages(ram: &Ram) -> u64 {
     const AT_ONCE: u64 = 16 << 10;
     let mut resident = [0u8; AT_ONCE as usize];
     let pages = ram.size() / PAGE_SIZE;

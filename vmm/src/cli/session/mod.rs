@@ -1,17 +1,23 @@
-//! The thread of a VM: it builds the VM and runs it, again after each reboot.
+//! The thread of a VM: it builds the VM and runs it, again after each reboot where that is wanted.
 //!
 //! The thread that ran a vCPU first should go on to: KVM notices when another one does, which
 //! took an RCU grace period before Linux 6.12. So the VM is built here too, whose probe runs
 //! the vCPU.
 
-use super::initrd::Initrd;
+pub mod cause;
+pub mod conclusion;
+mod crash;
+pub mod initrd;
+
 use crate::cli::built_in;
 use crate::cli::exit_code::Failure;
 use crate::cli::image_source::ImageSource;
+use initrd::Initrd;
 use paravane::console::Console;
 use paravane::console::input::InputBuffer;
 use paravane::console::labelled::{LabelledOutput, SharedOutput};
 use paravane::console::output::Output;
+use paravane::console::ring::Ring;
 use paravane::image::Image;
 use paravane::vcpu::Ending;
 use paravane::vm::stages::Stages;
@@ -26,10 +32,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// How long a VM may take to stop. Only a kernel that does not come back from KVM_RUN, or an
 /// emulated processor, takes more than milliseconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a VM is told to stop, until it has: see [`VmControl::stop`].
-const STOP_INTERVAL: Duration = Duration::from_millis(10);
+pub const STOP_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What is to be run.
 #[derive(Debug)]
@@ -48,6 +54,8 @@ pub struct Plan {
     pub output: OutputSource,
     /// The clock of the first boot.
     pub stages: Stages,
+    /// Whether a guest that reboots is started again here; otherwise that is its end.
+    pub reboots: bool,
 }
 
 /// Where a VM's output goes.
@@ -57,6 +65,8 @@ pub enum OutputSource {
     Stdout,
     /// To an output that it shares with other guests.
     Shared(Arc<SharedOutput>),
+    /// To those who read it from memory.
+    Ring(Arc<Ring>),
     /// Nowhere: so many bytes of it are looked at, and no more.
     Memory(usize),
 }
@@ -69,6 +79,7 @@ impl OutputSource {
                 Arc::clone(shared),
                 guest,
             ))),
+            Self::Ring(ring) => Ok(Output::Ring(Arc::clone(ring))),
             Self::Memory(limit) => Ok(Output::memory(*limit)),
         }
     }
@@ -101,6 +112,15 @@ impl Drop for EndOfThread {
         // If nobody waits for it, that is none of our business.
         let _ = self.events.send(Event::Ended(self.guest));
     }
+}
+
+/// A VM that was run to its end.
+#[derive(Debug)]
+pub struct Run {
+    /// Its image.
+    pub image: Arc<Image>,
+    /// What its thread left.
+    pub finished: Finished,
 }
 
 /// What a session leaves behind.
@@ -144,11 +164,12 @@ impl Shared {
 }
 
 impl Session {
-    /// Starts the thread, which calls `on_built` when the VM is about to run first.
+    /// Starts the thread, which calls `on_built` when the VM is about to run first, and does not
+    /// run it if that fails.
     pub fn start(
         plan: Plan,
         events: UnboundedSender<Event>,
-        on_built: impl FnOnce() + Send + 'static,
+        on_built: impl FnOnce(&Vm) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Self, Failure> {
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
@@ -158,9 +179,10 @@ impl Session {
             .spawn(move || {
                 // Dropped when this thread ends, in whatever way.
                 let end = EndOfThread { guest, events };
-                boot(plan, &for_thread, || {
-                    on_built();
+                boot(plan, &for_thread, |vm| {
+                    on_built(vm)?;
                     let _ = end.events.send(Event::Built(guest));
+                    Ok(())
                 })
             })
             .map_err(|error| {
@@ -206,13 +228,18 @@ impl Session {
                 return Ok(());
             }
             if start.elapsed() >= PATIENCE {
-                return Err(Failure::internal(format!(
-                    "the vCPU did not leave the guest for {} s after it was told to; look into \
-                     the host's kernel log",
-                    PATIENCE.as_secs()
-                )));
+                return Err(Self::cannot_stop());
             }
         }
+    }
+
+    /// A VM was told to stop for [`PATIENCE`], and did not.
+    pub fn cannot_stop() -> Failure {
+        Failure::internal(format!(
+            "the vCPU did not leave the guest for {} s after it was told to; look into the host's \
+             kernel log",
+            PATIENCE.as_secs()
+        ))
     }
 
     /// Waits for the end of the thread.
@@ -226,7 +253,11 @@ impl Session {
 }
 
 /// Builds the VM and runs it until it ends otherwise than by a reboot.
-fn boot(mut plan: Plan, shared: &Shared, on_built: impl FnOnce()) -> Result<Finished, Failure> {
+fn boot(
+    mut plan: Plan,
+    shared: &Shared,
+    on_built: impl FnOnce(&Vm) -> Result<(), Failure>,
+) -> Result<Finished, Failure> {
     let failure = |error: vm::VmError| plan.source.failure(error);
     let kvm = match host::open(&plan.kvm) {
         Ok(kvm) => kvm,
@@ -264,7 +295,7 @@ fn boot(mut plan: Plan, shared: &Shared, on_built: impl FnOnce()) -> Result<Fini
         let control = vm.control();
         shared.set_control(Arc::clone(&control));
         if let Some(on_built) = on_built.take() {
-            on_built();
+            on_built(&vm)?;
         }
         let ending = if shared.stopping.load(Ordering::SeqCst) {
             Ok(Ending::Stopped)
@@ -282,7 +313,8 @@ fn boot(mut plan: Plan, shared: &Shared, on_built: impl FnOnce()) -> Result<Fini
         {
             plan.stages.done_at("first_console_byte", at);
         }
-        if matches!(ending, Ok(Ending::Reboot)) && !shared.stopping.load(Ordering::SeqCst) {
+        let reboots = plan.reboots && matches!(ending, Ok(Ending::Reboot));
+        if reboots && !shared.stopping.load(Ordering::SeqCst) {
             continue;
         }
         plan.stages.done("end");

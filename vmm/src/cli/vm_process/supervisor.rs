@@ -1,0 +1,306 @@
+//! Waiting for the end of the VM, and for whoever ends it before.
+
+use super::{ended, panics};
+use crate::cli::exit_code::Failure;
+use crate::cli::session::{Event, PATIENCE, Plan, Run, STOP_INTERVAL, Session};
+use paravane::console::ring::Ring;
+use paravane::process::log::{Log, console};
+use paravane::process::server;
+use paravane::process::state::{Live, Order, Process};
+use paravane_api::log::{LogLevel, LogSource};
+use paravane_api::vm::{Ended, Running, SandboxReport};
+use paravane_control::message::Phase;
+use paravane_control::plan::ProcessPlan;
+use std::fmt;
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+/// Why a VM was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The guest was not to be asked.
+    Forced,
+    /// The guest does not want to be asked.
+    Deaf,
+    /// The guest did not end in this time after it was asked.
+    Late(Duration),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forced => f.write_str("stopped without asking the guest"),
+            Self::Deaf => {
+                f.write_str("stopped at once, as the guest does not handle requests to shut down")
+            }
+            Self::Late(grace) => write!(
+                f,
+                "stopped, as the guest did not shut down within {} ms after it was asked to",
+                grace.as_millis()
+            ),
+        }
+    }
+}
+
+/// Starts the VM and waits for its end, which `conclude` is told before those who are connected:
+/// what that returns.
+pub fn supervise(
+    session: Plan,
+    plan: &ProcessPlan,
+    listener: UnixListener,
+    log: &Arc<Log>,
+    output: Arc<Ring>,
+    conclude: impl FnOnce(Ended) -> u8,
+) -> Result<u8, Failure> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| cannot_wait(&error))?;
+    runtime.block_on(async {
+        // Before there is a guest, which from here on can be asked to end.
+        let signals = Signals::new().map_err(|error| cannot_wait(&error))?;
+        let listener = tokio::net::UnixListener::from_std(listener);
+        let listener = listener.map_err(|error| cannot_wait(&error))?;
+        let image = Arc::clone(&session.image);
+        let started = session.stages.started();
+        let starting = Starting::begin(session)?;
+        let input = starting.session.input();
+        let (process, orders) = Process::new(plan.start, Arc::clone(log), output, input);
+        let serving = tokio::spawn(server::serve(listener, Arc::clone(&process)));
+        let logging = tokio::spawn(copy_console(Arc::clone(&process), plan.log.rate));
+
+        let mut supervisor = Supervisor {
+            process: &process,
+            plan,
+            started,
+            session: starting.session,
+            stop: None,
+        };
+        let watched = supervisor
+            .watch(starting.built, starting.events, orders, signals)
+            .await;
+        process.set_phase(Phase::Stopping);
+        let cause = supervisor.stop.map(|stop| stop.cause);
+        let finished = match watched {
+            Ok(()) => supervisor.session.join(),
+            Err(failure) => Err(failure),
+        };
+        let (ended, text) = match finished {
+            Ok(finished) => ended::by_run(&Run { image, finished }, cause),
+            Err(failure) => (ended::by_failure(panics::or(failure)), None),
+        };
+        // All that the guest wrote is in the log before it says how that ended.
+        process.output.end();
+        // A panic of its was reported.
+        let _ = logging.await;
+        say_end(log, &ended, text);
+        let code = conclude(ended);
+        let _ = serving.await;
+        Ok(code)
+    })
+}
+
+fn cannot_wait(error: &io::Error) -> Failure {
+    Failure::internal(format!("cannot wait for signals and connections: {error}"))
+}
+
+async fn copy_console(process: Arc<Process>, rate: u64) {
+    console::copy(&process.output, &process.log, rate).await;
+}
+
+fn say_end(log: &Log, ended: &Ended, text: Option<String>) {
+    let level = match ended.kind.is_failure(ended.exit_code) {
+        true => LogLevel::Error,
+        false => LogLevel::Info,
+    };
+    let message = text.or_else(|| ended.message.clone());
+    let message = message.unwrap_or_else(|| match ended.kind {
+        paravane_api::vm::EndKind::Reboot => "the guest reboots".to_string(),
+        _ => format!("the guest ended with code {}", ended.exit_code),
+    });
+    log.write(LogSource::Vmm, level, &message);
+}
+
+/// A VM that is being built.
+struct Starting {
+    session: Session,
+    built: oneshot::Receiver<Live>,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Starting {
+    fn begin(plan: Plan) -> Result<Self, Failure> {
+        let (sender, built) = oneshot::channel();
+        let (events_sender, events) = mpsc::unbounded_channel();
+        let session = Session::start(plan, events_sender, move |vm| {
+            // All that the process needs is open: here it is confined, before there is a guest.
+            // If nobody waits for it any more, the VM has been told to stop.
+            let _ = sender.send(Live::of(vm));
+            Ok(())
+        })?;
+        Ok(Self {
+            session,
+            built,
+            events,
+        })
+    }
+}
+
+/// A stop that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    cause: Cause,
+    /// When the guest's time is up; then, when the vCPUs are told again.
+    next: Instant,
+    /// When it was forced.
+    forced: Option<Instant>,
+}
+
+struct Supervisor<'a> {
+    process: &'a Process,
+    plan: &'a ProcessPlan,
+    started: Instant,
+    session: Session,
+    stop: Option<Stop>,
+}
+
+impl Supervisor<'_> {
+    /// Waits until the VM's thread ends.
+    async fn watch(
+        &mut self,
+        mut built: oneshot::Receiver<Live>,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut orders: mpsc::Receiver<Order>,
+        mut signals: Signals,
+    ) -> Result<(), Failure> {
+        let mut is_building = true;
+        loop {
+            let next = self.stop.map(|stop| stop.next);
+            let timer = async {
+                match next {
+                    Some(next) => sleep_until(next.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                live = &mut built, if is_building => {
+                    is_building = false;
+                    if let Ok(live) = live {
+                        self.begin(live);
+                    }
+                }
+                event = events.recv() => match event {
+                    Some(Event::Built(_)) => {}
+                    Some(Event::Ended(_)) | None => return Ok(()),
+                },
+                Some(Order::Stop { grace }) = orders.recv() => self.stop(grace),
+                () = signals.terminated() => {
+                    self.process.log.say("SIGTERM came");
+                    self.stop(Duration::from_millis(self.plan.spec.grace_ms.0.into()));
+                }
+                () = timer => self.go_on_stopping()?,
+            }
+        }
+    }
+
+    /// The VM is built, and its guest runs.
+    fn begin(&mut self, live: Live) {
+        let mode = live.mode;
+        let running = Running {
+            privilege: mode.privilege.to_string(),
+            carrier: mode.carrier.to_string(),
+            start_us: self.started.elapsed().as_micros() as u64,
+            sandbox: SandboxReport {
+                uid: rustix::process::geteuid().as_raw(),
+                ..SandboxReport::default()
+            },
+        };
+        let message = format!(
+            "the guest runs: {}, {}, {} vCPUs, {} bytes of RAM, {} us after the start",
+            running.privilege,
+            running.carrier,
+            self.plan.spec.resources.vcpus,
+            self.plan.spec.resources.memory,
+            running.start_us
+        );
+        self.process.runs(live, running);
+        if self.stop.is_some() {
+            self.process.set_phase(Phase::Stopping);
+        }
+        self.process.log.say(&message);
+    }
+
+    /// Ends the VM, after so much time for the guest to do it. An order that leaves it more time
+    /// than the one before changes nothing.
+    fn stop(&mut self, grace: Duration) {
+        let now = Instant::now();
+        let until = now.checked_add(grace).unwrap_or(now);
+        if let Some(stop) = &mut self.stop {
+            if stop.forced.is_none() && until < stop.next {
+                stop.next = until;
+                if grace.is_zero() {
+                    stop.cause = Cause::Forced;
+                }
+            }
+            return;
+        }
+        self.process.set_phase(Phase::Stopping);
+        let (cause, next) = if grace.is_zero() {
+            (Cause::Forced, now)
+        } else if self.session.request_shutdown() {
+            self.process.log.say(&format!(
+                "the guest was asked to shut down, and has {} ms for it",
+                grace.as_millis()
+            ));
+            (Cause::Late(grace), until)
+        } else {
+            (Cause::Deaf, now)
+        };
+        self.stop = Some(Stop {
+            cause,
+            next,
+            forced: None,
+        });
+    }
+
+    /// The time of a guest is up.
+    fn go_on_stopping(&mut self) -> Result<(), Failure> {
+        let Some(stop) = &mut self.stop else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let since = *stop.forced.get_or_insert(now);
+        if now.saturating_duration_since(since) >= PATIENCE {
+            return Err(Session::cannot_stop());
+        }
+        stop.next = now + STOP_INTERVAL;
+        self.session.request_stop();
+        Ok(())
+    }
+}
+
+/// The signals that this process handles.
+struct Signals {
+    terminate: Signal,
+    /// That of a terminal that is closed: taken, and nothing is done about it.
+    _hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            _hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn terminated(&mut self) {
+        self.terminate.recv().await;
+    }
+}

@@ -1,0 +1,24 @@
+//! How the process ended, for the daemon.
+
+use paravane_control::folder::Folder;
+use paravane_control::plan::Exit;
+use std::fs;
+use std::io;
+
+/// Says how the process ended. Whoever reads finds all of it or nothing.
+///
+/// # Errors
+///
+/// The folder takes no file.
+pub fn write(folder: &Folder, exit: &Exit) -> io::Result<()> {
+    let path = folder.exit();
+    let new = path.with_extension("json.new");
+    fs::write(&new, serde_json::to_vec(exit)?)?;
+    fs::rename(&new, &path)
+}
+
+/// Takes away what the process before said.
+pub fn clear(folder: &Folder) {
+    // Mostly there is none. One that stays says which start it was.
+    let _ = fs::remove_file(folder.exit());
+}
