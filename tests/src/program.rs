@@ -3,7 +3,7 @@
 use crate::workspace;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
 
@@ -140,7 +140,16 @@ pub fn paravane<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Comm
 ///
 /// When it cannot be started.
 pub fn end(command: &mut Command) -> Ended {
-    Ended::new(&command.output().expect("paravane starts"))
+    try_end(command).expect("paravane starts")
+}
+
+/// Runs a command to its end, if the host lets it start as it is to be started.
+///
+/// # Errors
+///
+/// Those of starting it.
+pub fn try_end(command: &mut Command) -> io::Result<Ended> {
+    command.output().map(|output| Ended::new(&output))
 }
 
 /// Runs the bundled guest kernel with a command line and further options.

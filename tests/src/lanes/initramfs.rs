@@ -1,4 +1,4 @@
-//! Building the image that a lane boots into: busybox, the KVM modules, and the job.
+//! Building the image that a lane boots into: busybox, the kernel's modules, and the job.
 //!
 //! It is not compressed. Bochs would take as long to unpack a smaller image as it takes to read a
 //! larger one, and QEMU boots 0.3 s faster without.

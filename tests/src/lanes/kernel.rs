@@ -10,6 +10,9 @@ use super::target_directory;
 const IMAGE_PREFIX: &str = "vmlinuz-";
 const IMAGE_SUFFIX: &str = "-cloud-amd64";
 
+/// The module that has /dev/net/tun.
+const TAP_MODULE: &str = "tun";
+
 /// Kernel parameters that skip work which takes an emulator long and has no bearing on KVM:
 /// self-tests of ciphers (8 s of Bochs's boot), the parsing of certificates, and tables for BPF.
 pub(super) const SKIP_SLOW_WORK: &str = "cryptomgr.notests initcall_blacklist=\
@@ -22,7 +25,8 @@ pub(super) struct Kernel {
     pub(super) release: String,
     /// Its image.
     pub(super) image: PathBuf,
-    /// The files of the KVM modules, in the order in which they must be loaded.
+    /// The files of the modules of KVM, and of tap devices where the package has that, in the order
+    /// in which they must be loaded.
     pub(super) modules: Vec<PathBuf>,
 }
 
@@ -71,7 +75,9 @@ impl Kernel {
             .into_iter()
             .find(|folder| folder.is_dir())
             .ok_or_else(|| format!("{} has no modules beside it", image.display()))?;
-        let modules = modules::load_order(&folder, module.name)?;
+        let mut modules = modules::load_order(&folder, module.name)?;
+        // Where there is none, what needs it is skipped.
+        modules.extend(modules::load_order(&folder, TAP_MODULE).unwrap_or_default());
         Ok(Kernel {
             release,
             image,

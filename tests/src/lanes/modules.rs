@@ -1,4 +1,4 @@
-//! The kernel modules of KVM: which, in what order, and small enough to load fast.
+//! The kernel's modules: which, in what order, and small enough to load fast.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

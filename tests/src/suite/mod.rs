@@ -20,6 +20,7 @@ mod report;
 mod servers;
 mod shares;
 mod sockets;
+mod taps;
 
 use crate::modes::{self, Mode};
 use libtest_mimic::Trial;
@@ -84,6 +85,7 @@ fn once() -> Vec<Once> {
         servers::ONCE,
         shares::ONCE,
         sockets::ONCE,
+        taps::ONCE,
     ]
     .concat()
 }

@@ -3,12 +3,10 @@
 use super::Once;
 use crate::guests::example;
 use crate::program::{Running, end, paravane, refused};
-use rustix::process::geteuid;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -25,33 +23,45 @@ pub(super) const ONCE: &[Once] = &[
         "a_network_that_cannot_be_had_is_told_in_a_sentence",
         a_network_that_cannot_be_had_is_told_in_a_sentence,
     ),
-    (
-        "a_tap_device_that_cannot_be_had_is_told_in_a_sentence",
-        a_tap_device_that_cannot_be_had_is_told_in_a_sentence,
-    ),
 ];
 
 /// An example with a network.
-fn program(name: &str, net: &str, command_line: &str) -> Command {
+pub(super) fn program(name: &str, net: &str, command_line: &str) -> Command {
     let mut command = paravane(["run", "--timeout", "120s", "--net", net]);
     command.args(["--cmdline", command_line]).arg(example(name));
     command
 }
 
 /// A connection to a server of HTTP.
-struct Client(BufReader<TcpStream>);
+pub(super) struct Client(BufReader<TcpStream>);
 
 impl Client {
-    fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
-        Self(BufReader::new(stream.expect("the port is forwarded")))
+    pub(super) fn connect(address: Ipv4Addr, port: u16) -> Self {
+        let stream = TcpStream::connect((address, port));
+        Self(BufReader::new(stream.expect("the server is reached")))
+    }
+
+    /// The connection.
+    pub(super) fn stream(&self) -> &TcpStream {
+        self.0.get_ref()
     }
 
     /// The status and the body of an answer.
-    fn get(&mut self, path: &str) -> (String, Vec<u8>) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: guest\r\n\r\n");
+    pub(super) fn get(&mut self, path: &str) -> (String, Vec<u8>) {
+        self.request(&format!("GET {path} HTTP/1.1\r\nHost: guest\r\n\r\n"), &[])
+    }
+
+    /// The status and the body of the answer to a request with a body.
+    pub(super) fn post(&mut self, body: &[u8]) -> (String, Vec<u8>) {
+        let size = body.len();
+        let head = format!("POST / HTTP/1.1\r\nHost: guest\r\nContent-Length: {size}\r\n\r\n");
+        self.request(&head, body)
+    }
+
+    fn request(&mut self, head: &str, body: &[u8]) -> (String, Vec<u8>) {
         let stream = self.0.get_mut();
-        stream.write_all(request.as_bytes()).expect("it is read");
+        stream.write_all(head.as_bytes()).expect("it is read");
+        stream.write_all(body).expect("it is read");
         let status = self.line();
         let mut size = 0;
         loop {
@@ -92,7 +102,7 @@ fn port_taken(guest: &mut Running) -> u16 {
     port.unwrap_or_else(|| panic!("no port in {said:?}"))
 }
 
-fn report(path: &Path) -> Value {
+pub(super) fn report(path: &Path) -> Value {
     let text = fs::read_to_string(path).expect("the report is there");
     serde_json::from_str(&text).expect("the report is JSON")
 }
@@ -109,13 +119,13 @@ fn a_server_in_a_guest_is_reached() {
     assert_eq!(server.line(), "http-server: http://10.0.2.15:80/\n");
     let port = port_taken(&mut server);
 
-    let mut client = Client::connect(port);
+    let mut client = Client::connect(Ipv4Addr::LOCALHOST, port);
     let ok = "HTTP/1.1 200 OK";
     let (status, body) = client.get("/");
     assert_eq!(status, ok);
     assert!(body.starts_with(b"A server in a Paravane guest.\n"));
     // The same connection, and another one beside it.
-    let mut other = Client::connect(port);
+    let mut other = Client::connect(Ipv4Addr::LOCALHOST, port);
     for _ in 0..3 {
         let hello = (ok.to_owned(), b"Hello from the guest\n".to_vec());
         assert_eq!(client.get("/hello"), hello);
@@ -213,34 +223,4 @@ fn a_network_that_cannot_be_had_is_told_in_a_sentence() {
     refused("tap=tap0,hostfwd=tcp:0-80").says("hostfwd= is for the network user only");
     refused("switch=/nonexistent/switch")
         .says("there is no switch at /nonexistent/switch; start one by paravane switch");
-}
-
-/// A user's number whom nothing belongs to.
-const NOBODY: u32 = 65534;
-
-fn a_tap_device_that_cannot_be_had_is_told_in_a_sentence() {
-    let net = ["--net", "tap=paravane-none"];
-    refused(&["--net", "tap=a-name-that-is-too-long"]).says("is no name of a tap device");
-    if !Path::new("/dev/net/tun").exists() {
-        refused(&net).says("this host has no /dev/net/tun; load the kernel's module tun");
-        return;
-    }
-    if !geteuid().is_root() {
-        refused(&net).says("no permission to ");
-        return;
-    }
-    let mut command = paravane(["run", "--cmdline", "hello"]);
-    command.args(net).uid(NOBODY).gid(NOBODY);
-    let Ok(output) = command.output() else {
-        println!("SKIPPED: another user may not start the program");
-        return;
-    };
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    if stderr.contains("no permission to open /dev/kvm") {
-        println!("SKIPPED: another user may not use /dev/kvm, which comes first");
-        return;
-    }
-    assert_eq!(output.status.code(), Some(122), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.contains("no permission to "), "{stderr}");
 }

@@ -14,6 +14,7 @@ use super::user::{Checks, Engine, ForwardListener, Settings, UserPort};
 use crate::device::DeviceError;
 use crate::device::backend::{Active, Backend, Work};
 use crate::device::rate::RateLimiter;
+use rustix::io::Errno;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -177,10 +178,11 @@ impl NetDevice {
             return Ok(());
         };
         let features = active.features;
-        let failed = DeviceError::host("setting up the tap device");
-        let set_up = |error: rustix::io::Errno| failed(error.into());
-        tap.set_offload(features).map_err(set_up)?;
-        tap.use_queues(1).map_err(set_up)?;
+        match tap.set_offload(features).and_then(|()| tap.use_queues(1)) {
+            // If it is gone, who waits for packets is told.
+            Ok(()) | Err(Errno::BADFD) => {}
+            Err(error) => return Err(DeviceError::host("setting up the tap device")(error.into())),
+        }
         let has_many = features & MQ != 0;
         let (set_pairs, pairs) = watch::channel(1);
         let mut tasks = JoinSet::new();

@@ -100,8 +100,8 @@ impl Calls {
     }
 
     /// Waits until the device has stopped.
-    pub fn wait_for_needs_reset(&self) {
-        self.rig.wait_for(Rig::needs_reset);
+    pub fn wait_for_needs_reset(&mut self) {
+        self.rig.wait_for(|rig| rig.needs_reset());
     }
 
     /// What the device has counted under a name.

@@ -24,7 +24,7 @@ fn breaks(break_it: impl FnOnce(&mut Rig)) {
     break_it(&mut rig);
     let before = elsewhere(&rig);
     rig.kick(0);
-    rig.wait_for(Rig::needs_reset);
+    rig.wait_for(|rig| rig.needs_reset());
     assert!(elsewhere(&rig) == before);
     // What it was in the middle of is over.
     rig.device()
@@ -152,7 +152,7 @@ fn a_queue_that_is_missing() {
     let mut rig = Rig::new(options.open().unwrap());
     let queues = std::mem::take(&mut rig.queues);
     rig.start(features::TRANSPORT);
-    rig.wait_for(Rig::needs_reset);
+    rig.wait_for(|rig| rig.needs_reset());
     rig.reset();
     rig.queues = queues;
     rig.start(features::TRANSPORT);

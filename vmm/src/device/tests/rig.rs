@@ -184,7 +184,7 @@ impl Rig {
     }
 
     /// Waits for something that the device does.
-    pub fn wait_for(&self, mut what: impl FnMut(&Self) -> bool) {
+    pub fn wait_for(&mut self, mut what: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
         while !what(self) {
             assert!(start.elapsed() < PATIENCE, "it does not happen");

@@ -33,7 +33,7 @@ fn a_buffer_too_short_for_a_header_needs_a_reset() {
     let mut rig = started(0);
     rig.add(TX, &[&[0; 11]], &[]);
     rig.kick(TX);
-    rig.wait_for(Rig::needs_reset);
+    rig.wait_for(|rig| rig.needs_reset());
     still_serves(&mut rig);
     rig.reset();
     rig.start(TRANSPORT | MRG_RXBUF);
@@ -41,7 +41,7 @@ fn a_buffer_too_short_for_a_header_needs_a_reset() {
     rig.kick(RX);
     rig.add(TX, &[NetHeader::default().as_bytes(), &arp_request()], &[]);
     rig.kick(TX);
-    rig.wait_for(Rig::needs_reset);
+    rig.wait_for(|rig| rig.needs_reset());
     still_serves(&mut rig);
 }
 
