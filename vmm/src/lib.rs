@@ -18,6 +18,7 @@ pub mod monitor;
 pub mod paging;
 pub mod ports;
 pub mod process;
+pub mod sandbox;
 pub mod space;
 mod sync;
 pub mod time;

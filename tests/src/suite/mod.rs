@@ -17,6 +17,7 @@ mod limits;
 mod networks;
 mod ports;
 mod report;
+mod sandbox;
 mod servers;
 mod shares;
 mod sockets;
@@ -62,6 +63,7 @@ fn in_every_mode() -> Vec<InMode> {
         bench_guest::IN_EVERY_MODE,
         disks::IN_EVERY_MODE,
         guests::IN_EVERY_MODE,
+        sandbox::IN_EVERY_MODE,
         examples::IN_EVERY_MODE,
     ]
     .concat()
@@ -82,6 +84,7 @@ fn once() -> Vec<Once> {
         networks::ONCE,
         ports::ONCE,
         report::ONCE,
+        sandbox::ONCE,
         servers::ONCE,
         shares::ONCE,
         sockets::ONCE,

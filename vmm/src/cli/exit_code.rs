@@ -120,7 +120,7 @@ fn of_vm(error: &VmError) -> Status {
         VmError::Device(_) | VmError::Devices(_) => Status::BadConfiguration,
         VmError::Vcpu(error) => of_vcpu(error),
         VmError::Memory(error) => of_memory(error),
-        VmError::Thread { .. } => Status::Internal,
+        VmError::Thread { .. } | VmError::Sandbox(_) => Status::Internal,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A device that a VM is to have, before there is a VM.
 
 use super::backend::Backend;
+use crate::sandbox::needs::Needs;
 use std::error::Error;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -20,6 +21,12 @@ pub trait DeviceOptions: Debug + Send + Sync {
     ///
     /// One sentence about what cannot be had.
     fn open(&self) -> Result<Box<dyn Backend>, Box<dyn Error + Send + Sync>>;
+
+    /// Adds what the device needs of its host once it is open; and, where VMs are built again, for
+    /// being opened.
+    fn add_needs(&self, needs: &mut Needs) {
+        let _ = needs;
+    }
 }
 
 /// A device that a VM is to have.

@@ -5,6 +5,8 @@ use super::backend::{Active, Backend};
 use super::doorbell::{Doorbell, Notifier};
 use super::queue::{DeviceQueue, ReadyQueue};
 use super::transport::Shared;
+use crate::sandbox::ThreadKind;
+use crate::sandbox::thread::{narrow, spawn};
 use crate::sync::lock;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -50,19 +52,18 @@ impl Worker {
         let (stop, stopped) = oneshot::channel();
         let slot = Arc::new(Mutex::new(Some(backend)));
         let for_thread = Arc::clone(&slot);
-        let spawned = Builder::new()
-            .name(format!("dev-{}", job.shared.id))
-            .spawn(move || {
-                // While it is out of its slot, a panic loses it, and the device stays broken.
-                let Some(mut backend) = lock(&for_thread).take() else {
-                    return;
-                };
-                let shared = Arc::clone(&job.shared);
-                if let Err(error) = serve(&mut *backend, job, stopped) {
-                    shared.needs_reset(&error);
-                }
-                *lock(&for_thread) = Some(backend);
-            });
+        let builder = Builder::new().name(format!("dev-{}", job.shared.id));
+        let spawned = spawn(builder, move || {
+            // While it is out of its slot, a panic loses it, and the device stays broken.
+            let Some(mut backend) = lock(&for_thread).take() else {
+                return;
+            };
+            let shared = Arc::clone(&job.shared);
+            if let Err(error) = serve(&mut *backend, job, stopped) {
+                shared.needs_reset(&error);
+            }
+            *lock(&for_thread) = Some(backend);
+        });
         match spawned {
             Ok(thread) => Ok(Self {
                 stop,
@@ -89,6 +90,8 @@ fn serve(
     job: Job,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), DeviceError> {
+    let confined = narrow(ThreadKind::Device).map_err(io::Error::other);
+    confined.map_err(DeviceError::host("confining the device's thread"))?;
     let failed = DeviceError::host("starting the device's runtime");
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

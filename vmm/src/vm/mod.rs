@@ -19,6 +19,8 @@ use crate::hypercall::stats::CallStats;
 use crate::hypercall::{GuestReport, Services, ServicesConfig};
 use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
+use crate::sandbox::thread::{narrow, narrow_boot_vcpu};
+use crate::sandbox::{SandboxError, ThreadKind};
 use crate::space::shootdown::KvmShootdown;
 use crate::sync::lock;
 use crate::time::clock::Clock;
@@ -117,6 +119,9 @@ pub enum VmError {
         /// What the host said.
         source: io::Error,
     },
+    /// A vCPU's thread could not be confined.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The monitor could not be reached.
     #[error(transparent)]
     Memory(#[from] crate::memory::MemoryError),
@@ -308,12 +313,15 @@ impl Vm {
         let control = &self.control;
         // The first ending is the VM's; the others stop because of it.
         let first = Mutex::new(None);
-        let live = |vcpu: &mut Vcpu| {
-            let left = vcpu.live(&control.services);
+        let live = |vcpu: &mut Vcpu, confined: Result<(), SandboxError>| {
+            let left = match confined {
+                Ok(()) => vcpu.live(&control.services).map_err(VmError::from),
+                Err(error) => Err(error.into()),
+            };
             let ending = match left {
                 Ok(None) => return,
                 Ok(Some(ending)) => Ok(ending),
-                Err(error) => Err(VmError::from(error)),
+                Err(error) => Err(error),
             };
             lock(&first).get_or_insert(ending);
             control.stop();
@@ -326,14 +334,15 @@ impl Vm {
             for (number, vcpu) in (1..).zip(vcpus) {
                 let spawned = Builder::new()
                     .name(format!("vcpu{number}"))
-                    .spawn_scoped(scope, || live(vcpu));
+                    .spawn_scoped(scope, || live(vcpu, narrow(ThreadKind::Vcpu)));
                 if let Err(source) = spawned {
                     lock(&first).get_or_insert(Err(VmError::Thread { number, source }));
                     control.stop();
                     return;
                 }
             }
-            live(boot);
+            // From here on it starts no thread itself.
+            live(boot, narrow_boot_vcpu());
         });
         // What they have of the host is free for others from here on.
         control.services.devices.shut_down();

@@ -56,7 +56,7 @@ impl Group {
         kvm: &Path,
         mut stages: Stages,
         events: &UnboundedSender<Event>,
-        on_built: impl FnOnce() + Send + 'static,
+        on_built: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Self, Failure> {
         let mut loaded = Vec::with_capacity(guests.len());
         for guest in guests {
@@ -99,10 +99,7 @@ impl Group {
             let gate = gate.clone();
             let session = Session::start(plan, events.clone(), move |_| {
                 gate.pass();
-                if let Some(on_built) = on_built {
-                    on_built();
-                }
-                Ok(())
+                on_built.map_or(Ok(()), |on_built| on_built())
             })?;
             if number == 0 {
                 group.input = session.input();

@@ -7,6 +7,7 @@ mod devices;
 mod gate;
 pub mod group;
 mod guest;
+mod sandbox;
 mod supervisor;
 
 use super::KvmArgs;
@@ -22,6 +23,7 @@ use clap::{Args, ValueEnum};
 use devices::DeviceArgs;
 use group::{Group, Outcome};
 use guest::{GuestSpec, parse_vcpus};
+use sandbox::SandboxChoice;
 use paravane::carrier::{Carrier, Privilege};
 use paravane::console::escape;
 use paravane::console::stdin::Source;
@@ -71,6 +73,19 @@ pub struct RunArgs {
     /// How long the guest may take to shut down after SIGTERM, if it wants to be asked
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = duration::parse_seconds)]
     grace: Duration,
+    /// Confine this program to what the guest's devices need, before the guest runs: strict fails
+    /// where the kernel cannot do all of it, on does what it can
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHETHER",
+        env = "PARAVANE_SANDBOX",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = SandboxChoice::Off,
+        default_missing_value = "on"
+    )]
+    sandbox: SandboxChoice,
     /// Write a report about the run to this file, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -155,6 +170,8 @@ pub struct Request {
     grace: Duration,
     quiet: bool,
     kvm: PathBuf,
+    sandbox: SandboxChoice,
+    report: Option<PathBuf>,
 }
 
 /// A guest that the user asked for.
@@ -216,6 +233,8 @@ impl Request {
             grace: args.grace,
             quiet: args.quiet,
             kvm: args.kvm.device,
+            sandbox: args.sandbox,
+            report: args.report,
         })
     }
 }
@@ -227,10 +246,15 @@ fn execute(request: &Request, stages: Stages) -> Result<Vec<Outcome>, Failure> {
     let stdin = Source::of_process();
     let says_keys = stdin == Source::Terminal && !request.quiet;
     let (sender, events) = mpsc::unbounded_channel();
+    let confinement = sandbox::of(request);
     let on_built = move || {
+        if let Some(sandbox) = confinement {
+            sandbox::enter(sandbox)?;
+        }
         if says_keys {
             notice(escape::HELP);
         }
+        Ok(())
     };
     let mut group = Group::start(&request.guests, &request.kvm, stages, &sender, on_built)?;
     // Those that are left belong to the threads.

@@ -10,6 +10,8 @@ use paravane::console::escape;
 use paravane::console::input::InputBuffer;
 use paravane::console::stdin::{Command, Source, StdinReader};
 use paravane::console::terminal::RawTerminal;
+use paravane::sandbox::ThreadKind;
+use paravane::sandbox::thread::narrow;
 use std::fs;
 use std::future::pending;
 use std::io;
@@ -131,6 +133,8 @@ impl Watch<'_> {
                     // There is nothing to type for if a VM cannot be built.
                     if self.built == self.group.len() {
                         self.attach_keyboard()?;
+                        narrow(ThreadKind::Control)
+                            .map_err(|error| Failure::internal(error.to_string()))?;
                     }
                 }
                 Some(Event::Ended(guest)) => {

@@ -7,6 +7,7 @@ use crate::device::backend::Backend;
 use crate::device::options::Options;
 use crate::device::rate::RateLimiter;
 use crate::device::spec::DeviceOptions;
+use crate::sandbox::needs::{Access, DeviceWork, Needs};
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -118,6 +119,17 @@ impl DeviceOptions for BlockOptions {
 
     fn open(&self) -> Result<Box<dyn Backend>, Box<dyn Error + Send + Sync>> {
         Ok(Box::new(Self::open(self)?))
+    }
+
+    fn add_needs(&self, needs: &mut Needs) {
+        needs.devices.insert(DeviceWork::Disk);
+        if needs.rebuilds {
+            let access = match self.image.read_only {
+                true => Access::Read,
+                false => Access::Write,
+            };
+            needs.path(&self.image.path, access);
+        }
     }
 }
 

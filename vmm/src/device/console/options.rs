@@ -5,6 +5,7 @@ use crate::device::backend::Backend;
 use crate::device::options::Options;
 use crate::device::spec::DeviceOptions;
 use crate::device::unix_socket::{ListeningSocket, PATH_MAX};
+use crate::sandbox::needs::{Access, DeviceWork, Needs};
 use std::error::Error;
 use std::fs::{self, File};
 use std::io;
@@ -127,6 +128,25 @@ impl DeviceOptions for ConsoleOptions {
         Ok(Box::new(ConsoleDevice::new(
             ports.collect::<Result<_, _>>()?,
         )))
+    }
+
+    fn add_needs(&self, needs: &mut Needs) {
+        for port in &self.ports {
+            match &port.end {
+                EndOptions::Socket(path) => {
+                    needs.devices.insert(DeviceWork::UnixSockets);
+                    if needs.rebuilds {
+                        needs.folder_of(path, Access::Create);
+                    }
+                }
+                EndOptions::File(path) => {
+                    needs.devices.insert(DeviceWork::Files);
+                    if needs.rebuilds {
+                        needs.path(path, Access::Write);
+                    }
+                }
+            }
+        }
     }
 }
 

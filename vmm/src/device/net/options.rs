@@ -3,14 +3,16 @@
 use super::device::NetDevice;
 use super::mac::Mac;
 use super::switch::{SwitchError, connect};
-use super::tap::{Tap, TapError};
-use super::user::{Forward, ForwardListener, ListenError};
+use super::tap::{self, Tap, TapError};
+use super::user::{Forward, ForwardListener, ListenError, RESOLV_CONF};
 use crate::device::backend::Backend;
 use crate::device::options::Options;
 use crate::device::spec::DeviceOptions;
+use crate::sandbox::needs::{Access, DeviceWork, Needs};
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 const KNOWN: [&str; 10] = [
@@ -201,6 +203,36 @@ impl DeviceOptions for NetOptions {
 
     fn open(&self) -> Result<Box<dyn Backend>, Box<dyn Error + Send + Sync>> {
         Ok(Box::new(Self::open(self)?))
+    }
+
+    fn add_needs(&self, needs: &mut Needs) {
+        match &self.network {
+            Network::User { forwards, dns } => {
+                needs.devices.insert(DeviceWork::UserNetwork);
+                needs.tcp.connect = true;
+                needs.tcp.bind |= needs.rebuilds && !forwards.is_empty();
+                if let (None, Ok(servers)) = (dns, fs::canonicalize(RESOLV_CONF)) {
+                    // Who manages it replaces it, in a folder of its own. One that is in /etc itself
+                    // is written by hand, and is read as it is now.
+                    match servers.starts_with("/etc") {
+                        true => needs.path(&servers, Access::Read),
+                        false => needs.folder_of(&servers, Access::Read),
+                    }
+                }
+            }
+            Network::Tap { .. } => {
+                needs.devices.insert(DeviceWork::Tap);
+                if needs.rebuilds {
+                    needs.path(Path::new(tap::DEVICE), Access::Write);
+                    needs.network_administration = true;
+                }
+            }
+            Network::Switch { path } => {
+                needs.devices.insert(DeviceWork::Switch);
+                // A switch that is started again makes another socket.
+                needs.folder_of(path, Access::Connect);
+            }
+        }
     }
 }
 

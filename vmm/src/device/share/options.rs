@@ -6,6 +6,7 @@ use super::server::Server;
 use crate::device::backend::Backend;
 use crate::device::options::Options;
 use crate::device::spec::DeviceOptions;
+use crate::sandbox::needs::{Access, DeviceWork, Needs};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::path::PathBuf;
@@ -75,6 +76,11 @@ impl DeviceOptions for ShareOptions {
         let root = open_root(&self.path)?;
         let server = Server::new(root, inodes_max());
         Ok(Box::new(ShareDevice::new(self.tag.clone(), server)))
+    }
+
+    fn add_needs(&self, needs: &mut Needs) {
+        needs.devices.insert(DeviceWork::Share);
+        needs.path(&self.path, Access::Read);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::device::backend::Backend;
 use crate::device::options::Options;
 use crate::device::spec::DeviceOptions;
 use crate::device::unix_socket::{ListeningSocket, PATH_MAX};
+use crate::sandbox::needs::{Access, DeviceWork, Needs};
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -69,6 +70,14 @@ impl DeviceOptions for VsockOptions {
     fn open(&self) -> Result<Box<dyn Backend>, Box<dyn Error + Send + Sync>> {
         let socket = ListeningSocket::bind(&self.path, PATH_MAX - SUFFIX_MAX)?;
         Ok(Box::new(VsockDevice::new(self.cid, socket)))
+    }
+
+    fn add_needs(&self, needs: &mut Needs) {
+        needs.devices.insert(DeviceWork::UnixSockets);
+        needs.folder_of(&self.path, Access::Connect);
+        if needs.rebuilds {
+            needs.folder_of(&self.path, Access::Create);
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use thiserror::Error;
 /// The longest name of a network interface (IFNAMSIZ, without the 0 at its end).
 pub const NAME_MAX: usize = 15;
 
-const DEVICE: &str = "/dev/net/tun";
+/// Where tap devices are opened.
+pub const DEVICE: &str = "/dev/net/tun";
 
 /// Why there is no tap device.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -60,10 +60,13 @@ pub fn on_host(
     is_somewhere.then_some((address, port).into())
 }
 
+/// What says which the host's name servers are.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+
 /// The host's first name server, by resolv.conf(5). It is read each time, since hosts move
 /// between networks; without one it is this host, as the resolver has it.
 pub fn name_server() -> SocketAddr {
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let text = fs::read_to_string(RESOLV_CONF).unwrap_or_default();
     first_name_server(&text).unwrap_or_else(|| (Ipv4Addr::LOCALHOST, DNS_PORT).into())
 }
 

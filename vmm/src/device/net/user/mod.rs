@@ -23,6 +23,7 @@ mod tcp;
 pub(super) mod tests;
 mod udp;
 
+pub use address::RESOLV_CONF;
 pub use engine::{Engine, Settings};
 pub use forward::{Forward, ForwardListener, ListenError};
 pub use frame::{FRAME_CAPACITY, Frame};
