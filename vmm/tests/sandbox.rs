@@ -249,7 +249,9 @@ fn check_status(identity: Option<Identity>) {
         let status = fs::read_to_string(entry.unwrap().path().join("status")).unwrap();
         let line = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_else(|| panic!("{status}")).trim().to_string()
+            line.unwrap_or_else(|| panic!("{status}"))
+                .trim()
+                .to_string()
         };
         assert_eq!(line("NoNewPrivs:"), "1");
         assert_eq!(line("Seccomp:"), "2");
@@ -284,7 +286,8 @@ fn system_call(trial: &str) -> io::Result<()> {
             "open /etc/passwd" => return File::open("/etc/passwd").map(drop),
             "execve" => {
                 let arguments = [c"/bin/true".as_ptr(), std::ptr::null()];
-                let result = libc::execve(arguments[0], arguments.as_ptr(), arguments[1..].as_ptr());
+                let result =
+                    libc::execve(arguments[0], arguments.as_ptr(), arguments[1..].as_ptr());
                 result.into()
             }
             "fork" => libc::fork().into(),

@@ -6,6 +6,7 @@ mod bench;
 mod bench_guest;
 mod boot;
 mod c_guest;
+mod cgroups;
 mod console;
 mod crash;
 mod disks;
@@ -74,6 +75,7 @@ fn once() -> Vec<Once> {
         boot::ONCE,
         bench::ONCE,
         bench_guest::ONCE,
+        cgroups::ONCE,
         console::ONCE,
         disks::ONCE,
         guests::ONCE,

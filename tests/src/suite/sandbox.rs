@@ -16,20 +16,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use tempfile::TempDir;
 
-pub(super) const IN_EVERY_MODE: &[InMode] = &[(
-    "self_tests_pass_in_a_sandbox",
-    self_tests_pass_in_a_sandbox,
-)];
+pub(super) const IN_EVERY_MODE: &[InMode] =
+    &[("self_tests_pass_in_a_sandbox", self_tests_pass_in_a_sandbox)];
 
 pub(super) const ONCE: &[Once] = &[
     (
         "a_guest_reboots_with_its_devices_in_a_sandbox",
         a_guest_reboots_with_its_devices_in_a_sandbox,
     ),
-    (
-        "devices_work_in_a_sandbox",
-        devices_work_in_a_sandbox,
-    ),
+    ("devices_work_in_a_sandbox", devices_work_in_a_sandbox),
     (
         "a_user_network_works_in_a_sandbox",
         a_user_network_works_in_a_sandbox,
@@ -66,17 +61,40 @@ fn self_tests_pass_in_a_sandbox(mode: Mode) {
     let more = ["--disk", &disk, "--vcpus", "2"];
     let options = [&mode.options()[..], &SANDBOX, &more].concat();
     let ended = guest("selftest", &options).exits(0);
-    assert!(ended.stdout.contains(" passed, 0 failed"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains(" passed, 0 failed"),
+        "{}",
+        ended.stdout
+    );
 }
 
 fn a_guest_reboots_with_its_devices_in_a_sandbox() {
     let (folder, disk) = disk();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let (socket, file) = (format!("socket={}", path("port")), format!("file={}", path("log")));
+    let (socket, file) = (
+        format!("socket={}", path("port")),
+        format!("file={}", path("log")),
+    );
     let vsock = format!("cid=3,uds={}", path("vsock"));
     let share = format!("path={},tag=files", folder.path().display());
-    let devices = ["--disk", &disk, "--console", &socket, "--console", &file, "--vsock", &vsock];
-    let more = ["--share", &share, "--net", "user,hostfwd=tcp:127.0.0.1:0-80", "--timeout", "2s"];
+    let devices = [
+        "--disk",
+        &disk,
+        "--console",
+        &socket,
+        "--console",
+        &file,
+        "--vsock",
+        &vsock,
+    ];
+    let more = [
+        "--share",
+        &share,
+        "--net",
+        "user,hostfwd=tcp:127.0.0.1:0-80",
+        "--timeout",
+        "2s",
+    ];
     let options = [&SANDBOX[..], &devices, &more].concat();
     // It ends by the time-out and by nothing else, having rebooted meanwhile.
     let report = path("report.json");
@@ -112,7 +130,14 @@ fn a_user_network_works_in_a_sandbox() {
         stream.read_to_end(&mut received).expect("it is sent");
         received.len()
     });
-    let mut command = paravane(["run", "--timeout", "120s", "--net", "user", "--sandbox=trap"]);
+    let mut command = paravane([
+        "run",
+        "--timeout",
+        "120s",
+        "--net",
+        "user",
+        "--sandbox=trap",
+    ]);
     let what = format!("send 10.0.2.2 {port} bytes=100000");
     command.args(["--cmdline", &what]).arg(example("net-bench"));
     end(&mut command).exits(0);
@@ -156,7 +181,10 @@ fn what_is_told_of_a_run_is_told_in_a_sandbox() {
         .says("guest_kernel::");
     let report = read_report(&path);
     assert_eq!(report["exit_code"], exit_code::GUEST_CRASH, "{report}");
-    assert!(report["host_memory"]["rss_kib"].as_u64() > Some(0), "{report}");
+    assert!(
+        report["host_memory"]["rss_kib"].as_u64() > Some(0),
+        "{report}"
+    );
     run("loop", &["--timeout", "300ms"]).exits(exit_code::TIMED_OUT);
     run("hello", &["--guest", "builtin,cmdline=hello"]).exits(0);
 }

@@ -244,6 +244,10 @@ mod tests {
     #[test]
     fn a_failure_is_told() {
         let error = run("failing", || libc::EPERM).unwrap_err();
-        assert!(error.to_string().contains("failing: Operation not permitted"));
+        assert!(
+            error
+                .to_string()
+                .contains("failing: Operation not permitted")
+        );
     }
 }

@@ -88,20 +88,27 @@ pub fn uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Takes all capabilities from what the current thread could gain. It is called in signal handlers.
+///
+/// That takes CAP_SETPCAP, which root has and loses with its identity. Who has it not gains nothing by
+/// the set either, because execve(2) is denied: so nothing is said of a failure.
+pub fn drop_bounding_set() {
+    for capability in 0..CAPABILITIES {
+        let capability = libc::c_ulong::from(capability);
+        // SAFETY: the call takes numbers.
+        let result = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        // EINVAL is the end of the list of what this kernel knows, EPERM that nothing may be done.
+        if result != 0 {
+            return;
+        }
+    }
+}
+
 /// Takes all capabilities from the current thread, but those whose bits are in `kept`: 0, or the
 /// errno. It is called in signal handlers.
-///
-/// The bounding set can be changed only with CAP_SETPCAP; who has it not gains nothing by the set
-/// either, because execve(2) is denied.
 pub fn drop_capabilities(kept: u64) -> i32 {
     // SAFETY: the calls take numbers and pointers to live values of the layouts that they expect.
     unsafe {
-        for capability in 0..CAPABILITIES {
-            // EINVAL ends the list of what this kernel knows, EPERM that of what may be done.
-            if libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) != 0 {
-                break;
-            }
-        }
         libc::prctl(
             libc::PR_CAP_AMBIENT,
             libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong,

@@ -80,6 +80,10 @@ impl Sandbox {
 
         identity::close_up()?;
         if let Some(identity) = self.identity {
+            every_thread::run("taking what could be gained", || {
+                identity::drop_bounding_set();
+                0
+            })?;
             identity::change(identity)?;
         }
         let kept = match self.needs.network_administration {
@@ -105,6 +109,7 @@ impl Sandbox {
 
 /// What belongs to a thread. It is called in signal handlers.
 fn restrict_thread(kept: u64, rules: Option<i32>) -> i32 {
+    identity::drop_bounding_set();
     // Landlock asks for the first, so the order counts.
     let mut errno = identity::set_no_new_privileges();
     if errno == 0 {
@@ -135,4 +140,3 @@ fn missing(landlock: Option<u32>) -> Vec<String> {
     }
     missing
 }
-

@@ -33,7 +33,9 @@ pub(super) fn entered(filters: Filters, rebuilds: bool) -> Result<(), SandboxErr
         .name("spawner".to_string())
         .stack_size(64 << 10)
         .spawn(move || starts.into_iter().for_each(|start| start()))
-        .map_err(SandboxError::step("starting the thread that starts threads"))?;
+        .map_err(SandboxError::step(
+            "starting the thread that starts threads",
+        ))?;
     let threads = Threads {
         filters,
         rebuilds,
@@ -89,9 +91,6 @@ pub fn spawn<T: Send + 'static>(
         let _ = reply.send(builder.spawn(run));
     };
     let gone = || io::Error::other("the thread that starts threads has ended");
-    threads
-        .spawner
-        .send(Box::new(start))
-        .map_err(|_| gone())?;
+    threads.spawner.send(Box::new(start)).map_err(|_| gone())?;
     handle.recv().map_err(|_| gone())?
 }

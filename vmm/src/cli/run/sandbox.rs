@@ -5,6 +5,7 @@ use crate::cli::exit_code::Failure;
 use clap::ValueEnum;
 use paravane::sandbox::needs::{Access, Needs};
 use paravane::sandbox::{Sandbox, SandboxError, Violation};
+use std::time::Instant;
 
 /// Whether this program confines itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,6 +60,7 @@ pub fn of(request: &Request) -> Option<Sandbox> {
 
 /// Enters it.
 pub fn enter(sandbox: Sandbox) -> Result<(), Failure> {
+    let start = Instant::now();
     let entered = sandbox.enter().map_err(|error| match error {
         SandboxError::Path { .. } | SandboxError::Incomplete(_) => {
             Failure::configuration(error.to_string())
@@ -72,6 +74,7 @@ pub fn enter(sandbox: Sandbox) -> Result<(), Failure> {
         landlock = entered.landlock,
         seccomp = entered.seccomp,
         uid = entered.uid,
+        took_us = start.elapsed().as_micros(),
         "in the sandbox"
     );
     Ok(())

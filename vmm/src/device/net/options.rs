@@ -10,8 +10,8 @@ use crate::device::options::Options;
 use crate::device::spec::DeviceOptions;
 use crate::sandbox::needs::{Access, DeviceWork, Needs};
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 

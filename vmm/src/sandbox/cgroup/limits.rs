@@ -81,11 +81,21 @@ impl Limits {
             set("cpuset", "cpuset.cpus", list.join(","));
         }
         if let Some(bytes) = self.memory {
-            check("the memory limit", bytes, 4096..=i64::MAX as u64, "it is 4096 bytes or more")?;
+            check(
+                "the memory limit",
+                bytes,
+                4096..=i64::MAX as u64,
+                "it is 4096 bytes or more",
+            )?;
             set("memory", "memory.max", bytes.to_string());
         }
         if let Some(pids) = self.pids {
-            check("the limit of processes", pids, 1..=u32::MAX, "it is 1 or more")?;
+            check(
+                "the limit of processes",
+                pids,
+                1..=u32::MAX,
+                "it is 1 or more",
+            )?;
             set("pids", "pids.max", pids.to_string());
         }
         for limit in &self.io {

@@ -100,7 +100,9 @@ fn rule(checks: &[Check]) -> Result<SeccompRule, SandboxError> {
         };
         SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into())
     });
-    let rule = conditions.collect::<Result<_, _>>().and_then(SeccompRule::new);
+    let rule = conditions
+        .collect::<Result<_, _>>()
+        .and_then(SeccompRule::new);
     Ok(rule.map_err(Error::Backend)?)
 }
 

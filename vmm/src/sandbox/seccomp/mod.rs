@@ -55,7 +55,11 @@ impl Filters {
         let devices: Vec<_> = needs.devices.iter().map(|&work| rules::of(work)).collect();
         let control = [rules::ALWAYS, rules::RUNTIME, rules::CONTROL];
         let vcpu = [rules::VCPU, rules::ALWAYS];
-        let device = [&[rules::ALWAYS, rules::RUNTIME, rules::DEVICE][..], &devices].concat();
+        let device = [
+            &[rules::ALWAYS, rules::RUNTIME, rules::DEVICE][..],
+            &devices,
+        ]
+        .concat();
         // The vCPUs' come first, for what they do comes most often.
         let mut common = [&vcpu[..], &control, &device, &[rules::NARROW]].concat();
         if needs.rebuilds {

@@ -20,11 +20,7 @@ struct SigsysInfo {
     architecture: libc::c_uint,
 }
 
-extern "C" fn handle(
-    _signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+extern "C" fn handle(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel gives both, valid for the time of the handler; `SigsysInfo` is what it has
     // filled in for this signal.
     let (call, registers) = unsafe {
@@ -59,9 +55,8 @@ pub fn install_handler() {
     // SAFETY: all zero is a valid sigaction; the handler does only what one may.
     unsafe {
         let mut action: libc::sigaction = zeroed();
-        action.sa_sigaction = handle
-            as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void)
-            as usize;
+        action.sa_sigaction =
+            handle as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as usize;
         action.sa_flags = libc::SA_SIGINFO;
         libc::sigaction(libc::SIGSYS, &action, null_mut());
     }

@@ -22,7 +22,13 @@ impl Host {
         fs::create_dir_all(host.path("mount point/service/vm1")).unwrap();
         host.write("cgroup.controllers", controllers);
         host.write("cgroup.subtree_control", "");
-        for file in ["cpu.weight", "cpu.max", "memory.max", "cgroup.procs", "cgroup.kill"] {
+        for file in [
+            "cpu.weight",
+            "cpu.max",
+            "memory.max",
+            "cgroup.procs",
+            "cgroup.kill",
+        ] {
             host.write(&format!("vm1/{file}"), "");
         }
         host
@@ -87,7 +93,10 @@ fn what_was_used_is_read() {
     assert_eq!(group.usage().unwrap().memory, Some(4096));
     host.write("vm1/memory.current", "much\n");
     let error = group.usage().unwrap_err().to_string();
-    assert!(error.ends_with("says \"much\\n\", which is not understood"), "{error}");
+    assert!(
+        error.ends_with("says \"much\\n\", which is not understood"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -121,7 +130,11 @@ fn a_name_leads_nowhere_else() {
 #[test]
 fn a_host_without_cgroup_2_is_told() {
     let host = Host::new("", "");
-    fs::write(host.path("mountinfo"), "22 1 0:20 / /proc rw - proc proc rw\n").unwrap();
+    fs::write(
+        host.path("mountinfo"),
+        "22 1 0:20 / /proc rw - proc proc rw\n",
+    )
+    .unwrap();
     let error = Hierarchy::find_in(host.folder.path()).unwrap_err();
     assert!(matches!(error, CgroupError::NotMounted), "{error}");
     let error = Host::new("", "").hierarchy().open("vm2").unwrap_err();
