@@ -35,8 +35,10 @@ enum End {
 const KILLED: End = End::Signal(libc::SIGSYS);
 
 fn attempt(trial: &str, setting: &str) -> Output {
-    let readable = std::env::current_exe().unwrap();
-    Command::new(&readable)
+    let folder = tempfile::TempDir::new().unwrap();
+    let readable = folder.path().join("readable");
+    fs::write(&readable, "text").unwrap();
+    Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "in_a_sandbox", "--nocapture", "--test-threads=1"])
         .env(TRIAL, format!("{trial},{setting}"))
         .env(READABLE, &readable)
