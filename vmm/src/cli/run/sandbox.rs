@@ -16,7 +16,7 @@ pub enum SandboxChoice {
     On,
     /// Wholly, or there is no guest.
     Strict,
-    /// As strict, and a system call that is not allowed is named. For tests.
+    /// As on, and a system call that is not allowed is named. For tests.
     #[value(hide = true)]
     Trap,
     /// As on, and the kernel writes what is not allowed to its log, and does it.
@@ -33,7 +33,7 @@ pub fn of(request: &Request) -> Option<Sandbox> {
         SandboxChoice::Off => return None,
         SandboxChoice::On => (false, Violation::Kill),
         SandboxChoice::Strict => (true, Violation::Kill),
-        SandboxChoice::Trap => (true, Violation::Trap),
+        SandboxChoice::Trap => (false, Violation::Trap),
         SandboxChoice::Log => (false, Violation::Log),
     };
     let mut needs = Needs {

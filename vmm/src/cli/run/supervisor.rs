@@ -132,9 +132,10 @@ impl Watch<'_> {
                     self.built += 1;
                     // There is nothing to type for if a VM cannot be built.
                     if self.built == self.group.len() {
-                        self.attach_keyboard()?;
+                        // The keyboard's thread has the filters of this one.
                         narrow(ThreadKind::Control)
                             .map_err(|error| Failure::internal(error.to_string()))?;
+                        self.attach_keyboard()?;
                     }
                 }
                 Some(Event::Ended(guest)) => {

@@ -39,6 +39,8 @@ const USERFAULTFD: u8 = 0xaa;
 const BLOCK_DEVICE: u8 = 0x12;
 /// KVM_GET_STATS_FD.
 const KVM_GET_STATS_FD: u32 = 0xaece;
+/// TCGETS2, TCSETS2, TCSETSW2 and TCSETSF2 (asm-generic/ioctls.h), which rustix uses.
+const TERMINAL: [u32; 4] = [0x802c_542a, 0x402c_542b, 0x402c_542c, 0x402c_542d];
 
 /// What every thread does.
 pub const ALWAYS: &[Allowed] = &[
@@ -153,6 +155,10 @@ pub const CONTROL: &[Allowed] = &[
     when(SYS_ioctl, &[is(1, TCSETS as u32)]),
     when(SYS_ioctl, &[is(1, TCSETSW as u32)]),
     when(SYS_ioctl, &[is(1, TCSETSF as u32)]),
+    when(SYS_ioctl, &[is(1, TERMINAL[0])]),
+    when(SYS_ioctl, &[is(1, TERMINAL[1])]),
+    when(SYS_ioctl, &[is(1, TERMINAL[2])]),
+    when(SYS_ioctl, &[is(1, TERMINAL[3])]),
     when(SYS_ioctl, &[is(1, TIOCGPGRP as u32)]),
     when(SYS_ioctl, &[is(1, TIOCGWINSZ as u32)]),
     when(SYS_ioctl, &[is(1, FIONBIO as u32)]),
@@ -164,6 +170,8 @@ pub const VCPU: &[Allowed] = &[
     // First, so that KVM_RUN meets it first.
     when(SYS_ioctl, &[request_of_type(KVM)]),
     when(SYS_ioctl, &[request_of_type(USERFAULTFD)]),
+    // A guest's hint, also for another vCPU's thread.
+    any(SYS_sched_setaffinity),
     any(SYS_timer_create),
     any(SYS_timer_settime),
     any(SYS_timer_delete),
