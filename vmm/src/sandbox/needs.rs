@@ -99,6 +99,6 @@ mod tests {
         needs.folder_of(Path::new("socket"), Access::Create);
         needs.folder_of(Path::new("/run/vm/socket"), Access::Create);
         let folders: Vec<_> = needs.paths.iter().map(|need| need.path.as_path()).collect();
-        assert_eq!(folders, [Path::new("."), Path::new("/run/vm")]);
+        assert_eq!(folders, [Path::new("/run/vm"), Path::new(".")]);
     }
 }

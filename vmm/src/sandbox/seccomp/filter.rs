@@ -112,13 +112,13 @@ mod tests {
 
     #[test]
     fn a_call_that_is_allowed_anyhow_is_not_checked() {
-        let checked: &[Allowed] = &[when(libc::SYS_ioctl, &[is(1, 7)])];
-        let free: &[Allowed] = &[any(libc::SYS_ioctl)];
+        const CHECKED: &[Allowed] = &[when(libc::SYS_ioctl, &[is(1, 7)])];
+        const FREE: &[Allowed] = &[any(libc::SYS_ioctl)];
         let compile = |sets: &[&[Allowed]]| compile(sets, Violation::Kill).unwrap();
-        let alone = compile(&[free]);
-        assert_eq!(compile(&[checked, free]), alone);
-        assert_eq!(compile(&[free, checked]), alone);
-        assert!(compile(&[checked]).len() > alone.len());
-        assert_eq!(compile(&[checked, checked]), compile(&[checked]));
+        let alone = compile(&[FREE]);
+        assert_eq!(compile(&[CHECKED, FREE]), alone);
+        assert_eq!(compile(&[FREE, CHECKED]), alone);
+        assert!(compile(&[CHECKED]).len() > alone.len());
+        assert_eq!(compile(&[CHECKED, CHECKED]), compile(&[CHECKED]));
     }
 }
