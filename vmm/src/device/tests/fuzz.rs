@@ -110,6 +110,16 @@ fn step(request: BoxedStrategy<Vec<Part>>, queues: usize) -> impl Strategy<Value
 /// those that it may be started with.
 #[track_caller]
 pub(crate) fn fuzz(make: impl Fn() -> Box<dyn Backend>, request: BoxedStrategy<Vec<Part>>) {
+    fuzz_and_serve(make, request, |_| {});
+}
+
+/// The same, where `serves` has a device that was reset and started again do something.
+#[track_caller]
+pub(crate) fn fuzz_and_serve(
+    make: impl Fn() -> Box<dyn Backend>,
+    request: BoxedStrategy<Vec<Part>>,
+    serves: impl Fn(&mut Rig),
+) {
     let cases = std::env::var("PARAVANE_FUZZ_CASES");
     let cases = cases.ok().and_then(|text| text.parse().ok());
     let mut runner = TestRunner::new(Config {
@@ -125,15 +135,16 @@ pub(crate) fn fuzz(make: impl Fn() -> Box<dyn Backend>, request: BoxedStrategy<V
         rig.ram
             .write(Gpa(CANARY), &[CANARY_BYTE; CANARY_SIZE])
             .unwrap();
-        let offered = make().features();
-        rig.start(offered | features::TRANSPORT);
+        let (offered, _) = rig.device().offers();
+        rig.start(offered);
         for step in &steps {
             take(&mut rig, step, offered);
         }
         // What it is doing ends, and it is as good as new.
         prop_assert_eq!(rig.device().set_status(0), Ok(()));
         prop_assert_eq!(rig.ram.device_writes(), []);
-        rig.start(offered | features::TRANSPORT);
+        rig.start(offered);
+        serves(&mut rig);
         prop_assert_eq!(rig.device().set_status(0), Ok(()));
         let mut canary = vec![0; CANARY_SIZE];
         rig.ram.read(Gpa(CANARY), &mut canary).unwrap();
@@ -186,11 +197,11 @@ fn take(rig: &mut Rig, step: &Step, offered: u64) {
         &Step::Kick { queue } => rig.kick(queue),
         &Step::Poll { queue } => {
             // What it says may be of no request.
-            let _ = rig.queues[queue].poll_unchecked(&rig.ram);
+            rig.queues[queue].poll_unchecked(&rig.ram);
         }
         &Step::Restart { features } => {
             rig.reset();
-            rig.start(features & offered | features & features::TRANSPORT | features::VERSION_1);
+            rig.start(features & offered | features::VERSION_1);
         }
     }
 }

@@ -72,14 +72,19 @@ pub(crate) struct Used {
 impl Rig {
     /// A VM with this device, which nobody has touched.
     pub fn new(backend: Box<dyn Backend>) -> Self {
-        let ram = Arc::new(Ram::new(RAM_SIZE).unwrap());
-        let private = Arc::new(PrivateMemory::new(RAM_SIZE, 4).unwrap());
+        Self::with_ram(backend, "test", RAM_SIZE)
+    }
+
+    /// The same with a name for the device and so many bytes of RAM.
+    pub fn with_ram(backend: Box<dyn Backend>, id: &str, size: u64) -> Self {
+        let ram = Arc::new(Ram::new(size).unwrap());
+        let private = Arc::new(PrivateMemory::new(size, 4).unwrap());
         let event_page = private.allocate(1).unwrap();
         let vcpu_page = private.allocate(1).unwrap();
         let events = Arc::new(Events::new(private, event_page, &[vcpu_page]));
         let vcpus = Arc::new(Vcpus::new(1));
         let open = OpenDevice {
-            id: "test".to_string(),
+            id: id.to_string(),
             kind: "test",
             backend,
         };
@@ -185,11 +190,7 @@ impl Rig {
 
     /// Waits for something that the device does.
     pub fn wait_for(&mut self, mut what: impl FnMut(&mut Self) -> bool) {
-        let start = Instant::now();
-        while !what(self) {
-            assert!(start.elapsed() < PATIENCE, "it does not happen");
-            thread::yield_now();
-        }
+        wait_until(|| what(self));
     }
 
     /// Binds a port to the event of a queue.
@@ -298,12 +299,33 @@ impl DriverQueue {
         at
     }
 
+    /// How many chains were made available, modulo 2^16.
+    pub fn offered(&self) -> u16 {
+        self.available
+    }
+
+    /// How many chains the device says that it has used, modulo 2^16.
+    pub fn used_index(&self, ram: &Ram) -> u16 {
+        word_at(ram, self.device() + 2)
+    }
+
+    /// How many bytes the device says that it wrote for the chain that it used last.
+    pub fn last_written(&self, ram: &Ram) -> u32 {
+        let last = self.used_index(ram).wrapping_sub(1) % self.size;
+        let mut bytes = [0; 4];
+        let at = self.device() + 4 + 8 * u64::from(last) + 4;
+        ram.read(Gpa(at), &mut bytes).unwrap();
+        u32::from_le_bytes(bytes)
+    }
+
+    /// Behind how many available chains the device wants to be told (virtio 1.2, 2.7.10).
+    pub fn available_event(&self, ram: &Ram) -> u16 {
+        word_at(ram, self.device() + 4 + 8 * u64::from(self.size))
+    }
+
     /// Passes over what the device says that it has used.
-    pub fn poll_unchecked(&mut self, ram: &Ram) -> Option<()> {
-        let mut index = [0; 2];
-        ram.read(Gpa(self.device() + 2), &mut index).ok()?;
-        self.used = u16::from_le_bytes(index);
-        Some(())
+    pub fn poll_unchecked(&mut self, ram: &Ram) {
+        self.used = self.used_index(ram);
     }
 
     fn poll(&mut self, ram: &Ram) -> Option<Used> {
@@ -312,8 +334,7 @@ impl DriverQueue {
             ram.read(Gpa(at), &mut bytes).unwrap();
             u32::from_le_bytes(bytes)
         };
-        let index = (word(self.device()) >> 16) as u16;
-        if index == self.used {
+        if self.used_index(ram) == self.used {
             return None;
         }
         let element = self.device() + 4 + 8 * u64::from(self.used % self.size);
@@ -331,4 +352,19 @@ impl DriverQueue {
             bytes,
         })
     }
+}
+
+/// Waits for something that a device does.
+pub(crate) fn wait_until(mut what: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < PATIENCE, "it does not happen");
+        thread::yield_now();
+    }
+}
+
+fn word_at(ram: &Ram, gpa: u64) -> u16 {
+    let mut bytes = [0; 2];
+    ram.read(Gpa(gpa), &mut bytes).unwrap();
+    u16::from_le_bytes(bytes)
 }
