@@ -10,4 +10,5 @@ pub mod lanes;
 pub mod modes;
 pub mod program;
 pub mod suite;
+pub mod vm_process;
 pub mod workspace;

@@ -23,6 +23,7 @@ mod servers;
 mod shares;
 mod sockets;
 mod taps;
+mod vm_process;
 
 use crate::modes::{self, Mode};
 use libtest_mimic::Trial;
@@ -71,6 +72,7 @@ fn in_every_mode() -> Vec<InMode> {
 }
 
 fn once() -> Vec<Once> {
+    let process = vm_process::once();
     [
         boot::ONCE,
         bench::ONCE,
@@ -91,6 +93,7 @@ fn once() -> Vec<Once> {
         shares::ONCE,
         sockets::ONCE,
         taps::ONCE,
+        &process,
     ]
     .concat()
 }
