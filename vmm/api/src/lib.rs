@@ -5,9 +5,11 @@
 //! UTC. A type that clients send denies fields that it does not know, so that a misspelt one is
 //! an error and not a default.
 
+pub mod check;
 pub mod device;
 pub mod event;
 pub mod image;
+pub mod info;
 pub mod log;
 pub mod page;
 pub mod problem;

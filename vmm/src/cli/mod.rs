@@ -3,6 +3,7 @@
 
 mod bench;
 mod built_in;
+mod daemon;
 mod doctor;
 mod duration;
 mod exit_code;
@@ -49,6 +50,8 @@ enum Command {
     /// Run a VM for the daemon that starts this
     #[command(hide = true)]
     VmProcess(vm_process::VmProcessArgs),
+    /// Serve many VMs through an API
+    Daemon(daemon::DaemonArgs),
     /// Look at guest images
     Image {
         #[command(subcommand)]
@@ -98,6 +101,7 @@ fn dispatch(start: Instant) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Switch(args) => switch::run(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Daemon(args) => daemon::daemon(args),
         Command::Image {
             command: ImageCommand::Inspect(args),
         } => inspect::inspect(&args),

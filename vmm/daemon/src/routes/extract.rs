@@ -1,0 +1,125 @@
+//! What requests carry.
+
+use crate::idempotency::RequestKey;
+use crate::problem::{Error, Kind, Result};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// The longest JSON body in bytes.
+pub const MAX_JSON: usize = 1 << 20;
+
+/// How long a JSON body may take to come.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// A JSON body, and the request's idempotency key.
+#[derive(Debug)]
+pub struct Body<T> {
+    /// What was sent.
+    pub value: T,
+    /// The key.
+    pub key: RequestKey,
+}
+
+/// The same where a request may come without a body, which then says nothing.
+#[derive(Debug)]
+pub struct OptionalBody<T>(pub Body<T>);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let (bytes, headers, key) = read(request).await?;
+        is_json(&headers)?;
+        let value = parse(&bytes)?;
+        Ok(Self { value, key })
+    }
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let (bytes, headers, key) = read(request).await?;
+        let value = if bytes.is_empty() {
+            T::default()
+        } else {
+            is_json(&headers)?;
+            parse(&bytes)?
+        };
+        Ok(Self(Body { value, key }))
+    }
+}
+
+async fn read(request: Request) -> Result<(Bytes, HeaderMap, RequestKey)> {
+    let (parts, body) = request.into_parts();
+    let limited = Limited::new(body, MAX_JSON).collect();
+    let bytes = tokio::time::timeout(BODY_LIMIT, limited)
+        .await
+        .map_err(|_| {
+            let detail = format!("the body has not come within {} s", BODY_LIMIT.as_secs());
+            Error::new(Kind::TimedOut, detail)
+        })?
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                let detail = format!("the body has more than {MAX_JSON} bytes");
+                Error::new(Kind::TooLarge, detail)
+            } else {
+                Error::new(Kind::BadRequest, format!("the body did not come: {error}"))
+            }
+        })?
+        .to_bytes();
+    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let key = RequestKey::of(&parts.method, path, &parts.headers, &bytes)?;
+    Ok((bytes, parts.headers, key))
+}
+
+fn is_json(headers: &HeaderMap) -> Result<()> {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or_default());
+    let essence = media_type.map(|text| text.split(';').next().unwrap_or_default().trim());
+    match essence {
+        Some(essence) if essence.eq_ignore_ascii_case("application/json") => Ok(()),
+        other => {
+            let detail = format!(
+                "the body is of the media type {:?}; it has to be application/json",
+                other.unwrap_or("")
+            );
+            Err(Error::new(Kind::UnsupportedMediaType, detail))
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let mut from = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut from).map_err(|error| {
+        let field = pointer(error.path());
+        let inner = error.into_inner();
+        if inner.is_data() {
+            Error::field(field, inner.to_string())
+        } else {
+            Error::new(Kind::BadRequest, format!("the body is no JSON: {inner}"))
+        }
+    })?;
+    from.end().map_err(|error| {
+        Error::new(Kind::BadRequest, format!("something follows the JSON: {error}"))
+    })?;
+    Ok(value)
+}
+
+/// The path of a field as a JSON pointer.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", paravane_api::check::pointer(key)),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => "/?".to_string(),
+        })
+        .collect()
+}

@@ -1,0 +1,211 @@
+//! The daemon from its start to its end.
+
+use crate::app::App;
+use crate::config::{Config, ConfigError};
+use crate::events::Events;
+use crate::host::Host;
+use crate::idempotency::{self, Idempotency};
+use crate::images::Images;
+use crate::listen::{self, ListenError};
+use crate::registry::Registry;
+use crate::store::{self, Change, Contents, StoreError, VmRecord};
+use crate::vm::{self, Context, Origin};
+use crate::{routes, serve, time};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{DirBuilder, File};
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// How long requests may take to end when the daemon ends.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often keys that are too old are looked for.
+const KEY_SWEEP: Duration = Duration::from_secs(3600);
+
+/// Why the daemon cannot run.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A file or folder.
+    #[error("{0}: {1}")]
+    File(PathBuf, #[source] io::Error),
+    /// Another daemon uses the state folder.
+    #[error("another daemon uses the state folder {0}; give this one another --state-dir")]
+    Locked(PathBuf),
+}
+
+/// The state folder, which no other daemon uses as long as this exists.
+#[derive(Debug)]
+struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl StateDir {
+    fn take(path: &Path) -> Result<Self, ServiceError> {
+        let failed = |at: PathBuf| move |error| ServiceError::File(at, error);
+        // The folders of VMs are reached through it by their own users.
+        for folder in [path.to_path_buf(), path.join("vms")] {
+            let mut builder = DirBuilder::new();
+            let made = builder.recursive(true).mode(0o711).create(&folder);
+            made.map_err(failed(folder))?;
+        }
+        let name = path.join("lock");
+        let lock = File::create(&name).map_err(failed(name.clone()))?;
+        let private = std::fs::Permissions::from_mode(0o600);
+        lock.set_permissions(private).map_err(failed(name.clone()))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self {
+                path: path.to_path_buf(),
+                _lock: lock,
+            }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(ServiceError::Locked(path.to_path_buf())),
+            Err(error) => Err(ServiceError::File(name, error.into())),
+        }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.path.join("state.redb")
+    }
+}
+
+/// Checks the database of a state folder, as `--check` does. Says how many VMs it knows.
+///
+/// # Errors
+///
+/// Another daemon uses it, or it is damaged.
+pub fn check(config: &Config) -> Result<usize, ServiceError> {
+    let state = StateDir::take(&config.state_dir)?;
+    Ok(store::check(&state.database())?.vms.len())
+}
+
+/// Runs the daemon until `end` is done.
+///
+/// # Errors
+///
+/// It cannot begin.
+pub async fn run(
+    config: Config,
+    host: Arc<dyn Host>,
+    end: impl Future<Output = ()>,
+) -> Result<(), ServiceError> {
+    let state = StateDir::take(&config.state_dir)?;
+    let listeners = listen::open(&config).await?;
+    let (store, contents) = store::open(&state.database())?;
+    let (ends, ending) = watch::channel(false);
+    let registry = Arc::new(Registry::default());
+    let context = Arc::new(Context {
+        events: Events::new(store.clone(), contents.next_event),
+        store,
+        images: Images::default(),
+        runtime: config.runtime.clone(),
+        folders: config.state_dir.join("vms"),
+        registry: Arc::downgrade(&registry),
+    });
+    let app = Arc::new(App {
+        config,
+        registry,
+        context,
+        idempotency: Idempotency::default(),
+        host,
+        started: Instant::now(),
+        ready: AtomicBool::new(false),
+        ending,
+    });
+    take_up(&app, contents).await?;
+    let sweep = tokio::spawn(sweep_keys(Arc::clone(&app)));
+    let served = serve::start(routes::router(Arc::clone(&app)), listeners, &app);
+    listen::tell_ready();
+    end.await;
+    listen::tell_stopping();
+    // Nobody may be listening.
+    let _ = ends.send(true);
+    served.drain(DRAIN).await;
+    sweep.abort();
+    if app.config.stop_vms {
+        stop_all(&app).await;
+    }
+    // What was to be written later is: commits come in order.
+    app.context.store.commit(Vec::new()).await?;
+    drop(state);
+    Ok(())
+}
+
+/// Takes up the VMs that the store knows. Their tasks look for their processes, all at once.
+async fn take_up(app: &Arc<App>, contents: Contents) -> Result<(), ServiceError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let boot = std::fs::read_to_string(path)
+        .map_err(|error| ServiceError::File(path.to_path_buf(), error))?;
+    let boot = boot.trim().to_string();
+    let host_was_down = contents.boot.as_ref().is_some_and(|known| *known != boot);
+    let origin = Origin::Known { host_was_down };
+    let mut handles = Vec::new();
+    for record in contents.vms {
+        handles.push(know(app, record, origin));
+    }
+    let change = Change::meta("boot", &boot)?;
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        for handle in handles {
+            let mut taken_up = handle.taken_up.clone();
+            // A VM that is gone is taken up too.
+            let _ = taken_up.wait_for(|done| *done).await;
+        }
+        // Only now: had the daemon ended before, the next one would have to know that the host
+        // was down.
+        app.context.store.commit_later(vec![change]);
+        app.ready.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+fn know(app: &App, record: VmRecord, origin: Origin) -> Arc<vm::Handle> {
+    let (id, name, slot) = (record.id, record.name.clone(), record.slot);
+    // The store has no two VMs of a name.
+    let _ = app.registry.reserve(&name, id, u32::MAX);
+    app.registry.take_slot(slot, id);
+    let handle = vm::start(Arc::clone(&app.context), record, origin);
+    app.registry.insert(Arc::clone(&handle));
+    handle
+}
+
+async fn sweep_keys(app: Arc<App>) {
+    loop {
+        let oldest = time::now_ms().saturating_sub(idempotency::KEPT_MS);
+        if let Err(error) = app.context.store.forget_keys(oldest).await {
+            tracing::warn!("old idempotency keys are not forgotten: {error}");
+        }
+        tokio::time::sleep(KEY_SWEEP).await;
+    }
+}
+
+/// Stops all VMs, each within its own time.
+async fn stop_all(app: &App) {
+    let stops = app.registry.after(None).into_iter().map(|handle| async move {
+        let stop = routes::command(&handle, |answer| vm::Command::Stop {
+            force: false,
+            grace_ms: None,
+            answer,
+        });
+        if stop.await.is_ok() {
+            // It may be deleted meanwhile.
+            let _ = crate::await_state::stopped(&handle).await;
+        }
+    });
+    futures_util::future::join_all(stops).await;
+}

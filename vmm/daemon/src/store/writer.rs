@@ -1,0 +1,190 @@
+//! The thread that writes.
+
+use super::change::{Change, Table};
+use super::error::StoreError;
+use super::open::database;
+use super::record::KeyRecord;
+use redb::{Database, ReadableDatabase};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::thread;
+use tokio::sync::oneshot;
+
+/// The most requests that share a transaction.
+const MAX_GROUP: usize = 256;
+
+/// The store. All clones are one store, which is closed when the last is dropped.
+#[derive(Clone, Debug)]
+pub struct Store {
+    queue: mpsc::Sender<Group>,
+    db: Arc<Open>,
+}
+
+/// The open database. It is none while it cannot be opened: after an error of the disk the
+/// library wants it closed and opened anew.
+#[derive(Debug)]
+struct Open {
+    path: PathBuf,
+    db: RwLock<Option<Database>>,
+}
+
+/// Changes that are made together or not at all.
+#[derive(Debug)]
+struct Group {
+    changes: Vec<Change>,
+    done: Option<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+impl Store {
+    /// Starts the thread that writes to `db`, the database at `path`.
+    pub(super) fn start(db: Database, path: PathBuf) -> Result<Self, StoreError> {
+        let (queue, groups) = mpsc::channel();
+        let db = Arc::new(Open {
+            path,
+            db: RwLock::new(Some(db)),
+        });
+        let writer = Arc::clone(&db);
+        thread::Builder::new()
+            .name("store".to_string())
+            .spawn(move || write_all(&groups, &writer))
+            .map_err(redb::Error::Io)?;
+        Ok(Self { queue, db })
+    }
+
+    /// Makes changes, all or none. They are on the disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// They could not be written, and are not made.
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (done, result) = oneshot::channel();
+        let done = Some(done);
+        self.queue
+            .send(Group { changes, done })
+            .map_err(|_| StoreError::Closed)?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Makes changes soon, which can be found out anew if they are lost.
+    pub fn commit_later(&self, changes: Vec<Change>) {
+        let done = None;
+        // A closed store forgets what can be found out anew.
+        let _ = self.queue.send(Group { changes, done });
+    }
+
+    /// What belongs to an idempotency key.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be read.
+    pub fn key(&self, key: &str) -> Result<Option<KeyRecord>, StoreError> {
+        self.db.with(|db| {
+            let transaction = db.begin_read().map_err(redb::Error::from)?;
+            let table = transaction
+                .open_table(Table::Keys.definition())
+                .map_err(redb::Error::from)?;
+            let value = table.get(key).map_err(redb::Error::from)?;
+            Ok(value.and_then(|value| serde_json::from_slice(value.value()).ok()))
+        })
+    }
+
+    /// Forgets idempotency keys that came before `oldest_ms`, in milliseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be read or written.
+    pub async fn forget_keys(&self, oldest_ms: u64) -> Result<usize, StoreError> {
+        let old = self.db.with(|db| {
+            let transaction = db.begin_read().map_err(redb::Error::from)?;
+            let table = transaction
+                .open_table(Table::Keys.definition())
+                .map_err(redb::Error::from)?;
+            let mut old = Vec::new();
+            for entry in redb::ReadableTable::iter(&table).map_err(redb::Error::from)? {
+                let (key, value) = entry.map_err(redb::Error::from)?;
+                let record = serde_json::from_slice::<KeyRecord>(value.value());
+                if record.map_or(true, |record| record.at_ms < oldest_ms) {
+                    old.push(Change::none(Table::Keys, key.value()));
+                }
+            }
+            Ok(old)
+        })?;
+        let count = old.len();
+        if count > 0 {
+            self.commit(old).await?;
+        }
+        Ok(count)
+    }
+}
+
+impl Open {
+    /// Uses the database, which is opened if it is not.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let open = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        match &*open {
+            Some(db) => work(db),
+            None => Err(StoreError::Full),
+        }
+    }
+
+    /// Opens the database anew if it had to be closed.
+    fn ensure(&self) -> Result<(), StoreError> {
+        let mut open = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        if open.is_none() {
+            *open = Some(database(&self.path)?);
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        *self.db.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn write_all(groups: &mpsc::Receiver<Group>, open: &Open) {
+    while let Ok(first) = groups.recv() {
+        let mut group = vec![first];
+        while group.len() < MAX_GROUP
+            && let Ok(next) = groups.try_recv()
+        {
+            group.push(next);
+        }
+        let result = open
+            .ensure()
+            .and_then(|()| open.with(|db| write(db, &group)));
+        if let Err(error) = &result {
+            tracing::error!("{error}");
+            open.close();
+        }
+        for done in group.into_iter().filter_map(|group| group.done) {
+            // Who does not wait for the answer does not want it.
+            let _ = done.send(result.clone());
+        }
+    }
+}
+
+fn write(db: &Database, groups: &[Group]) -> Result<(), StoreError> {
+    let transaction = db.begin_write().map_err(redb::Error::from)?;
+    for table in Table::ALL {
+        let mut changes = groups
+            .iter()
+            .flat_map(|group| &group.changes)
+            .filter(|change| change.table == table)
+            .peekable();
+        if changes.peek().is_none() {
+            continue;
+        }
+        let mut opened = transaction
+            .open_table(table.definition())
+            .map_err(redb::Error::from)?;
+        for change in changes {
+            match &change.value {
+                Some(value) => opened.insert(change.key.as_str(), value.as_slice()),
+                None => opened.remove(change.key.as_str()),
+            }
+            .map_err(redb::Error::from)?;
+        }
+    }
+    transaction.commit().map_err(redb::Error::from)?;
+    Ok(())
+}

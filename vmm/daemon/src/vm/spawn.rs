@@ -1,0 +1,110 @@
+//! A VM's process is started.
+
+#![allow(unsafe_code)]
+
+use super::process::Process;
+use crate::problem::Error;
+use paravane_control::folder::Folder;
+use paravane_control::plan::ProcessPlan;
+use rustix::io::{FdFlags, fcntl_setfd};
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Makes the VM's folder, writes its plan and starts its process. The process has its own
+/// session, so that signals for the daemon's terminal do not reach it, and inherits no descriptor
+/// but the listening control socket: all others are closed by exec.
+///
+/// # Errors
+///
+/// What could not be done, in a sentence.
+pub fn spawn(program: &[OsString], folder: &Folder, plan: &ProcessPlan) -> Result<Process, String> {
+    let failed = |what: &str, path: &Path| {
+        let (what, path) = (what.to_string(), path.display().to_string());
+        move |error: io::Error| format!("{path} cannot be {what}: {error}")
+    };
+    make_folder(folder.path()).map_err(failed("made", folder.path()))?;
+    remove(&folder.exit()).map_err(failed("removed", &folder.exit()))?;
+    write_plan(folder, plan).map_err(failed("written", &folder.plan()))?;
+    let control = folder.control();
+    remove(&control).map_err(failed("removed", &control))?;
+    let listener = UnixListener::bind(&control).map_err(failed("listened at", &control))?;
+    fs::set_permissions(&control, fs::Permissions::from_mode(0o600))
+        .map_err(failed("made private", &control))?;
+    if let Some((uid, gid)) = plan.confinement.user {
+        for path in [folder.path(), &folder.plan(), &control] {
+            chown(path, Some(uid), Some(gid)).map_err(failed("given to its user", path))?;
+        }
+    }
+    let Some((first, arguments)) = program.split_first() else {
+        return Err("no program for VMs is set".to_string());
+    };
+    let fd = listener.as_raw_fd();
+    let mut command = Command::new(first);
+    command
+        .args(arguments)
+        .arg("--dir")
+        .arg(folder.path())
+        .arg("--control-fd")
+        .arg(fd.to_string())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    for variable in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+        command.env_remove(variable);
+    }
+    // SAFETY: between fork and exec only two system calls are made, which need no lock and no
+    // memory. The listener is open until the spawn has returned.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::setsid()?;
+            let borrowed = BorrowedFd::borrow_raw(fd);
+            fcntl_setfd(borrowed, FdFlags::empty())?;
+            Ok(())
+        });
+    }
+    let child = command
+        .spawn()
+        .map_err(|error| format!("{} cannot be started: {error}", Path::new(first).display()))?;
+    Process::of_child(child).map_err(|error| format!("the VM's process cannot be watched: {error}"))
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+/// Removes what an earlier process left.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the plan. It is written anew by each start, so it need not survive the host.
+fn write_plan(folder: &Folder, plan: &ProcessPlan) -> io::Result<()> {
+    let path = folder.plan();
+    // The last one may belong to the user of the VM.
+    remove(&path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    file.write_all(&serde_json::to_vec(plan)?)
+}
+
+/// What a start that failed is told as.
+pub fn start_failed(detail: impl Into<String>) -> Error {
+    Error::new(crate::problem::Kind::StartFailed, detail)
+}
