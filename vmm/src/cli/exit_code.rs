@@ -1,11 +1,13 @@
 //! What the program's exit code says. Each error gets its code here, and nowhere else.
 
+use super::client::clean;
 use paravane::image::ImageError;
 use paravane::memory::MemoryError;
 use paravane::vcpu::VcpuError;
 use paravane::vm::VmError;
 use paravane::vm::load::LoadError;
 use paravane::vm::machine::MachineError;
+use paravane_client::ClientError;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -50,6 +52,14 @@ statuses! {
     Quit = 131, "ended by SIGQUIT";
     /// SIGTERM.
     Terminated = 143, "ended by SIGTERM";
+    /// No daemon answers.
+    NoDaemon = 200, "the daemon cannot be reached, or the connection to it was lost";
+    /// What was named is not there.
+    NotFound = 201, "the daemon has no such VM, snapshot or image";
+    /// What was asked for does not fit.
+    Conflict = 202, "it does not fit what the daemon has, such as the VM's state";
+    /// The daemon wants a token.
+    Refused = 203, "the daemon does not let this client in";
 }
 
 impl Status {
@@ -103,6 +113,13 @@ impl From<VmError> for Failure {
     }
 }
 
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        // A detail may say what a guest or another client has chosen.
+        Self::new(of_client(&error), clean(&error.to_string()))
+    }
+}
+
 /// Prints a sentence to stderr, as one of this program's.
 pub fn notice(sentence: &str) {
     // In one piece, as the guest's output may come in between. A stderr that is gone is no
@@ -121,6 +138,26 @@ fn of_vm(error: &VmError) -> Status {
         VmError::Vcpu(error) => of_vcpu(error),
         VmError::Memory(error) => of_memory(error),
         VmError::Thread { .. } | VmError::Sandbox(_) => Status::Internal,
+    }
+}
+
+fn of_client(error: &ClientError) -> Status {
+    match error {
+        ClientError::NoDaemon { .. } | ClientError::Connect { .. } | ClientError::Lost { .. } => {
+            Status::NoDaemon
+        }
+        ClientError::Answer { .. } => Status::Internal,
+        ClientError::Request(_) | ClientError::Url { .. } | ClientError::Token => {
+            Status::BadConfiguration
+        }
+        ClientError::Problem(problem) => match problem.status {
+            401 | 403 => Status::Refused,
+            404 => Status::NotFound,
+            408 => Status::TimedOut,
+            409 => Status::Conflict,
+            500.. => Status::Internal,
+            _ => Status::BadConfiguration,
+        },
     }
 }
 
@@ -255,6 +292,27 @@ mod tests {
             ioctl,
             source: kvm_ioctls::Error::new(libc::EBUSY),
         }
+    }
+
+    #[test]
+    fn each_problem_of_the_daemon_has_its_status() {
+        let status = |status| {
+            let problem = paravane_client::api::Problem {
+                kind: String::new(),
+                title: String::new(),
+                status,
+                detail: "\u{1b}[2J".to_string(),
+                errors: Vec::new(),
+            };
+            let failure = Failure::from(ClientError::Problem(Box::new(problem)));
+            assert_eq!(failure.message, "\\u{1b}[2J");
+            failure.status
+        };
+        assert_eq!(status(404), Status::NotFound);
+        assert_eq!(status(409), Status::Conflict);
+        assert_eq!(status(401), Status::Refused);
+        assert_eq!(status(422), Status::BadConfiguration);
+        assert_eq!(status(507), Status::Internal);
     }
 
     #[test]

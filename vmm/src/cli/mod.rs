@@ -3,6 +3,8 @@
 
 mod bench;
 mod built_in;
+mod client;
+mod completions;
 mod daemon;
 mod doctor;
 mod duration;
@@ -10,6 +12,7 @@ mod exit_code;
 mod image_source;
 mod inspect;
 mod logging;
+mod man;
 mod output;
 mod output_file;
 mod report;
@@ -21,6 +24,7 @@ mod usage;
 mod vm_process;
 
 use clap::{Args, Parser, Subcommand};
+use client::{Lazy, SnapshotCommand, VmCommand};
 use exit_code::Failure;
 use paravane::vm::host;
 use paravane::vm::stages::Stages;
@@ -52,17 +56,29 @@ enum Command {
     VmProcess(vm_process::VmProcessArgs),
     /// Serve many VMs through an API
     Daemon(daemon::DaemonArgs),
-    /// Look at guest images
-    Image {
-        #[command(subcommand)]
-        command: ImageCommand,
-    },
+    /// Create, run and watch VMs of a daemon
+    Vm(Lazy<VmCommand>),
+    /// Take snapshots of a daemon's VMs, and make VMs of them
+    Snapshot(Lazy<SnapshotCommand>),
+    /// Look at guest images, and keep images in a daemon's store
+    Image(Lazy<ImageCommand>),
+    /// Print what completes this program's command lines in a shell
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages
+    Man(man::ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
 enum ImageCommand {
     /// Show what an image contains and needs
     Inspect(inspect::InspectArgs),
+    /// Add a file to a daemon's store
+    Add(client::AddArgs),
+    /// List the images of a daemon's store
+    #[command(visible_alias = "list")]
+    Ls(client::ListArgs),
+    /// Remove images from a daemon's store, or names of them
+    Rm(client::RemoveArgs),
 }
 
 /// Which KVM to use.
@@ -102,9 +118,16 @@ fn dispatch(start: Instant) -> Result<ExitCode, Failure> {
         Command::Switch(args) => switch::run(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Daemon(args) => daemon::daemon(args),
-        Command::Image {
-            command: ImageCommand::Inspect(args),
-        } => inspect::inspect(&args),
+        Command::Vm(Lazy(command)) => client::vm(command),
+        Command::Snapshot(Lazy(command)) => client::snapshot(command),
+        Command::Image(Lazy(command)) => match command {
+            ImageCommand::Inspect(args) => inspect::inspect(&args),
+            ImageCommand::Add(args) => client::add(&args),
+            ImageCommand::Ls(args) => client::list(&args),
+            ImageCommand::Rm(args) => client::remove(&args),
+        },
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => man::man(&args),
     }
 }
 

@@ -22,7 +22,8 @@ use super::{duration, size};
 use clap::{Args, ValueEnum};
 use devices::DeviceArgs;
 use group::{Group, Outcome};
-use guest::{GuestSpec, parse_vcpus};
+use guest::GuestSpec;
+pub use guest::parse_vcpus;
 use paravane::carrier::{Carrier, Privilege};
 use paravane::console::escape;
 use paravane::console::stdin::Source;
@@ -101,8 +102,9 @@ pub struct RunArgs {
     words: Vec<String>,
 }
 
+/// `--privilege`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum PrivilegeChoice {
+pub enum PrivilegeChoice {
     Auto,
     Ring0,
     Ring3,
@@ -118,8 +120,9 @@ impl From<PrivilegeChoice> for Option<Privilege> {
     }
 }
 
+/// `--carrier`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum CarrierChoice {
+pub enum CarrierChoice {
     Auto,
     Vmcall,
     Vmmcall,
