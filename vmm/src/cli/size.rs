@@ -7,6 +7,18 @@ const UNITS: &[(&str, u32)] = &[("K", 10), ("M", 20), ("G", 30), ("T", 40)];
 /// Parses a VM's memory: bytes, or a number with one of the binary units K, M, G and T (KiB
 /// and the like mean the same).
 pub fn parse(text: &str) -> Result<u64, String> {
+    let size = parse_bytes(text)?;
+    if size == 0 {
+        return Err("a VM has at least one page of memory, 4096 bytes".to_string());
+    }
+    if !size.is_multiple_of(PAGE_SIZE) {
+        return Err(format!("a VM's memory is a multiple of {PAGE_SIZE} bytes"));
+    }
+    Ok(size)
+}
+
+/// Parses a number of bytes, written as for [`parse`].
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default();
     let shift = shift(unit).ok_or_else(|| {
@@ -15,18 +27,11 @@ pub fn parse(text: &str) -> Result<u64, String> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("it is not a whole number with a unit, as in 128M".to_string());
     }
-    let size = digits
+    digits
         .parse::<u64>()
         .ok()
         .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or("it is more than a 64-bit address space has")?;
-    if size == 0 {
-        return Err("a VM has at least one page of memory, 4096 bytes".to_string());
-    }
-    if !size.is_multiple_of(PAGE_SIZE) {
-        return Err(format!("a VM's memory is a multiple of {PAGE_SIZE} bytes"));
-    }
-    Ok(size)
+        .ok_or_else(|| "it is more than a 64-bit address space has".to_string())
 }
 
 fn shift(unit: &str) -> Option<u32> {

@@ -1,5 +1,6 @@
 //! `paravane vm`.
 
+mod apply;
 mod console;
 mod create;
 mod events;
@@ -8,6 +9,7 @@ mod logs;
 mod ls;
 mod show;
 mod stats;
+mod top;
 mod wait;
 
 use super::block_on;
@@ -45,10 +47,14 @@ pub enum VmCommand {
     Logs(logs::LogsArgs),
     /// Show what a VM has done and uses
     Stats(OneArgs),
+    /// Watch what VMs do, in the terminal
+    Top(top::TopArgs),
     /// Wait until VMs have ended, or are in another state
     Wait(wait::WaitArgs),
     /// Show what happens to VMs as it happens
     Events(events::EventsArgs),
+    /// Have VMs be as a file says
+    Apply(apply::ApplyArgs),
 }
 
 /// One VM.
@@ -98,6 +104,8 @@ pub fn vm(command: VmCommand) -> Result<ExitCode, Failure> {
             VmCommand::Console(args) => console::console(&args).await,
             VmCommand::Logs(args) => logs::logs(&args).await,
             VmCommand::Stats(args) => stats::stats(&args).await,
+            VmCommand::Top(args) => top::top(&args).await,
+            VmCommand::Apply(args) => apply::apply(&args).await,
             VmCommand::Wait(args) => wait::wait(&args).await,
             VmCommand::Events(args) => events::events(&args).await,
         }
