@@ -9,6 +9,7 @@ mod console;
 mod core;
 mod debug;
 mod deferred;
+mod devices;
 mod exitless;
 mod interrupts;
 mod memory;
@@ -118,6 +119,7 @@ const OPERATIONS: &[&[Operation]] = &[
     exitless::OPERATIONS,
     traps::OPERATIONS,
     tasks::OPERATIONS,
+    devices::OPERATIONS,
 ];
 
 /// The guest-physical address of memory that a call writes to.

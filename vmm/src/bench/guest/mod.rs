@@ -10,6 +10,8 @@ use super::watch::Watch;
 use crate::carrier::{Carrier, Privilege};
 use crate::console::Console;
 use crate::console::output::{Observer, Output};
+use crate::device::entropy::EntropyOptions;
+use crate::device::spec::DeviceSpec;
 use crate::grant::Seat;
 use crate::image::Image;
 use crate::sync::lock;
@@ -56,7 +58,10 @@ impl GuestRun<'_> {
     pub fn measure(&self, operation: &Operation, samples: u64) -> Result<Outcome, String> {
         let Operation { name, size, .. } = operation;
         let samples = samples.min(operation.most);
-        let config = self.config(format!("bench={name},{samples},{size}"), operation.vcpus);
+        let mut config = self.config(format!("bench={name},{samples},{size}"), operation.vcpus);
+        if operation.device {
+            config.devices = DeviceSpec::name(vec![Arc::new(EntropyOptions::default())]);
+        }
         let transcript = Arc::new(Mutex::new(Transcript::new(samples)));
         let writer = Arc::clone(&transcript);
         let observer = Observer::new(move |bytes| lock(&writer).take(bytes));

@@ -3,6 +3,7 @@
 
 mod control;
 mod descriptors;
+mod devices;
 mod identify;
 mod interrupts;
 mod io;
@@ -121,6 +122,8 @@ pub(super) struct Operation {
     pub vcpus: u32,
     /// Samples that are enough, where each one takes long.
     pub most: u64,
+    /// Whether the guest needs a device.
+    pub device: bool,
 }
 
 /// As many samples as are asked for.
@@ -189,6 +192,15 @@ impl Operation {
             size: 1,
             vcpus: 1,
             most: PLENTY,
+            device: false,
+        }
+    }
+
+    /// One of a guest that has a source of random bytes.
+    pub const fn with_device(name: &'static str) -> Self {
+        Self {
+            device: true,
+            ..Self::new(name)
         }
     }
 
@@ -253,6 +265,7 @@ pub const ALL: &[Group] = &[
     processor::GROUP,
     time::GROUP,
     io::GROUP,
+    devices::GROUP,
     traps::GROUP,
     interrupts::GROUP,
     lifecycle::GROUP,
