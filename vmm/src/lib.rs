@@ -19,6 +19,7 @@ pub mod paging;
 pub mod ports;
 pub mod process;
 pub mod sandbox;
+pub mod size;
 pub mod space;
 mod sync;
 pub mod time;

@@ -2,10 +2,14 @@
 
 use super::{Changes, Device};
 use crate::event::{Port, Priority};
+#[cfg(any(feature = "console", feature = "vsock"))]
+use crate::exec;
 use crate::sync::SpinLock;
 use crate::time::{Instant, sleep_until};
 use crate::{upcall, vcpu};
 use alloc::sync::Arc;
+#[cfg(any(feature = "console", feature = "vsock"))]
+use alloc::sync::Weak;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -85,6 +89,28 @@ impl Signal {
             }
         })
         .await;
+    }
+}
+
+/// Has a driver do its work whenever there may be some, until nobody has the device any more: who drops
+/// it last raises the signal. `work` is told whether the device has stopped, and says whether there is
+/// more to do.
+#[cfg(any(feature = "console", feature = "vsock"))]
+pub(crate) async fn serve<T>(
+    device: Weak<T>,
+    signal: Arc<Signal>,
+    work: impl Fn(&T, bool) -> bool,
+) {
+    loop {
+        let Some(device) = device.upgrade() else {
+            return;
+        };
+        let more = work(&device, signal.is_stopped());
+        drop(device);
+        match more {
+            true => exec::yield_now().await,
+            false => signal.wait(None).await,
+        }
     }
 }
 

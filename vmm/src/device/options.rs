@@ -177,17 +177,7 @@ impl Options {
 
 /// A size of one byte or more.
 fn size(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|one: char| !one.is_ascii_digit());
-    let shift = match text.get(digits.len()..).unwrap_or_default() {
-        "" => 0,
-        "K" | "k" => 10,
-        "M" | "m" => 20,
-        "G" | "g" => 30,
-        "T" | "t" => 40,
-        _ => return None,
-    };
-    let number: u64 = digits.parse().ok()?;
-    number.checked_mul(1 << shift).filter(|&size| size > 0)
+    crate::size::parse(text).ok().filter(|&size| size > 0)
 }
 
 /// Splits at single commas.
@@ -250,7 +240,7 @@ mod tests {
             let rate = Options::parse(bad).unwrap().take_rate("s");
             assert!(rate.unwrap_err().contains(" is not a rate"), "{bad}");
         }
-        for good in ["s=2K", "s=2048/s", "s=2k/s"] {
+        for good in ["s=2K", "s=2048/s", "s=2k/s", "s=2KiB/s"] {
             let rate = Options::parse(good).unwrap().take_rate("s");
             assert_eq!(rate, Ok(Some(2048)), "{good}");
         }

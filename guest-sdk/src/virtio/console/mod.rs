@@ -14,7 +14,7 @@ mod ports;
 
 use self::message::Event;
 use self::ports::Ports;
-use super::signal::{QueueEvents, Signal};
+use super::signal::{self, QueueEvents, Signal};
 use super::{Error, find, kind};
 use crate::exec;
 use crate::sync::Mutex;
@@ -131,17 +131,10 @@ impl Console {
 
 /// Moves bytes until nobody has the device any more.
 async fn run(shared: Weak<Shared>, work: Arc<Signal>, _events: Vec<QueueEvents>) {
-    loop {
-        let Some(shared) = shared.upgrade() else {
-            return;
-        };
-        let more = shared.ports.lock().work(work.is_stopped());
-        drop(shared);
-        match more {
-            true => exec::yield_now().await,
-            false => work.wait(None).await,
-        }
-    }
+    signal::serve(shared, work, |shared, stopped| {
+        shared.ports.lock().work(stopped)
+    })
+    .await;
 }
 
 impl Drop for Shared {

@@ -18,7 +18,7 @@ mod stream;
 pub use stream::{VsockError, VsockListener, VsockStream};
 
 use self::socket::{EVENT, RECEIVE, Socket, TRANSMIT};
-use super::signal::{QueueEvents, Signal};
+use super::signal::{self, QueueEvents, Signal};
 use super::{Error, find, kind};
 use crate::exec;
 use crate::sync::Mutex;
@@ -69,17 +69,10 @@ impl Vsock {
 
 /// Moves packets until nobody has the device any more.
 async fn run(shared: Weak<Shared>, work: Arc<Signal>, _events: [QueueEvents; 3]) {
-    loop {
-        let Some(shared) = shared.upgrade() else {
-            return;
-        };
-        let more = shared.socket.lock().work(work.is_stopped());
-        drop(shared);
-        match more {
-            true => exec::yield_now().await,
-            false => work.wait(None).await,
-        }
-    }
+    signal::serve(shared, work, |shared, stopped| {
+        shared.socket.lock().work(stopped)
+    })
+    .await;
 }
 
 impl Drop for Shared {
