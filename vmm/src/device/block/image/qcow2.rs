@@ -24,6 +24,12 @@ const CHUNK: u64 = 256 << 10;
 /// The largest L1 table, as in QEMU.
 const MAX_L1_SIZE: u64 = 32 << 20;
 
+/// How many L2 tables `imago` keeps, of a cluster each.
+const CACHED_TABLES: u64 = 128;
+
+/// The most memory for them: four times what an image with the usual clusters of 64 KiB takes.
+const MAX_CACHED: u64 = 32 << 20;
+
 /// The header of version 2, and the first of what version 3 adds (docs/interop/qcow2.rst of QEMU).
 #[derive(Debug, FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -159,6 +165,15 @@ fn check_l1(header: &Header, bits: u32, size: u64, file_size: u64) -> Result<(),
     if size.div_ceil(covered) > entries {
         return Err(format!(
             "its L1 table of {entries} entries is too small for {size} bytes"
+        ));
+    }
+    // No other tables than those for the disk's bytes are looked at.
+    let cached = size.div_ceil(covered).min(CACHED_TABLES) << bits;
+    if cached > MAX_CACHED {
+        return Err(format!(
+            "reading {size} bytes in clusters of {} bytes takes {cached} bytes of memory for tables, \
+             more than {MAX_CACHED}; convert it with qemu-img convert -O qcow2 -o cluster_size=64k",
+            1_u64 << bits
         ));
     }
     let table = entries * 8;

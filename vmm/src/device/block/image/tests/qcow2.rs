@@ -35,6 +35,33 @@ pub fn qcow2() -> Vec<u8> {
 }
 
 #[test]
+fn what_takes_too_much_memory_for_tables_is_refused() {
+    let folder = Folder::new();
+    // Clusters of 2 MiB, and as much L1 table as the disk needs.
+    let image = |size: u64| {
+        const CLUSTER: usize = 2 << 20;
+        let mut bytes = qcow2();
+        bytes.resize(2 * CLUSTER, 0);
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(20, &21_u32.to_be_bytes());
+        put(24, &size.to_be_bytes());
+        put(36, &(size.div_ceil(512 << 30) as u32).to_be_bytes());
+        put(40, &(CLUSTER as u64).to_be_bytes());
+        put(48, &(CLUSTER as u64).to_be_bytes());
+        folder.file("large.qcow2", &bytes)
+    };
+    let most = 8 << 40;
+    let opened = options(&image(most), true).open().unwrap();
+    assert_eq!(opened.size(), most);
+    drop(opened);
+    let reason = refused(&options(&image(most + 512), true));
+    assert!(
+        reason.contains("for tables, more than 33554432"),
+        "{reason}"
+    );
+}
+
+#[test]
 fn qcow2_is_recognised_only_for_reading() {
     let folder = Folder::new();
     let path = folder.file("disk.qcow2", &qcow2());
