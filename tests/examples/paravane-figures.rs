@@ -17,11 +17,11 @@ fn main() -> ExitCode {
         None => measure().and_then(|()| print_tables()),
         Some("tables") => print_tables(),
         Some("network") => networks(),
-        Some("disk") => disks(std::env::args().nth(2)),
+        Some("disk") => disks(std::env::args().nth(2), std::env::args().nth(3)),
         Some("baseline") => write_baseline(),
         Some("icount") => icount(std::env::args().skip(2)),
         Some(other) => Err(format!(
-            "unknown argument {other:?}; there are `tables`, `disk [FOLDER]`, `network`, `baseline` and \
+            "unknown argument {other:?}; there are `tables`, `disk [FOLDER [NAME]]`, `network`, `baseline` and \
              `icount`"
         )),
     };
@@ -39,10 +39,12 @@ fn print_tables() -> Result<(), String> {
     Ok(())
 }
 
-/// Measures disks in a folder, or where temporary files are.
-fn disks(folder: Option<String>) -> Result<(), String> {
+/// Measures disks in a folder, or where temporary files are: all kinds of work, or one.
+fn disks(folder: Option<String>, only: Option<String>) -> Result<(), String> {
     let folder = folder.map_or_else(std::env::temp_dir, Into::into);
-    let figures = disk::measure(&folder, IO_RUNS, &mut |work| eprintln!("  {work}"))?;
+    let figures = disk::measure(&folder, only.as_deref(), IO_RUNS, &mut |work| {
+        eprintln!("  {work}");
+    })?;
     figures.iter().for_each(|figure| println!("{figure}"));
     Ok(())
 }

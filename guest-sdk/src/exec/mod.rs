@@ -25,12 +25,12 @@ use crate::vcpu;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use async_task::Runnable;
+use async_task::{Runnable, ScheduleInfo, WithInfo};
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
-pub(crate) use worker::Worker;
+pub(crate) use worker::{Worker, polls_by};
 
 /// Tasks that can go on. The lock masks upcalls, so that a handler of an event can wake a task
 /// in the middle of anything; a queue without locks would have the handler wait for whom it
@@ -41,10 +41,14 @@ static READY: SpinLock<VecDeque<Runnable>> = SpinLock::new(VecDeque::new());
 ///
 /// Dropping the task cancels it; [`Task::detach`] lets it go on alone.
 pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-    let (runnable, task) = async_task::spawn(future, |runnable| {
+    let schedule = |runnable, info: ScheduleInfo| {
         READY.lock().push_back(runnable);
-        worker::wake_one();
-    });
+        // What was woken while it ran is put back by its worker, which goes on with what is ready.
+        if !info.woken_while_running {
+            worker::wake_one();
+        }
+    };
+    let (runnable, task) = async_task::spawn(future, WithInfo(schedule));
     runnable.schedule();
     task
 }
@@ -83,6 +87,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         if !worker.take_woken() {
             return None;
         }
+        let _polled = worker.polls(Arc::as_ptr(&worker).cast());
         match future.as_mut().poll(&mut context) {
             Poll::Ready(value) => Some(value),
             Poll::Pending => None,

@@ -12,7 +12,8 @@ use alloc::sync::Arc;
 use alloc::task::Wake;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use core::task::Waker;
 
 /// A thread or a vCPU that runs tasks, and the timers of the tasks that it has run.
@@ -23,6 +24,10 @@ pub(crate) struct Worker {
     /// Set when it is to look for work.
     called: AtomicBool,
     timers: SpinLock<BTreeMap<TimerKey, Waker>>,
+    /// Whether there may be timers.
+    has_timers: AtomicBool,
+    /// The data of the waker by which it polls a task or its own future now; null meanwhile.
+    polled: AtomicPtr<()>,
 }
 
 /// Place of a timer: when, and a number that tells those of the same time apart.
@@ -30,6 +35,8 @@ pub(super) type TimerKey = (Instant, u64);
 
 /// Workers that wait.
 static IDLE: SpinLock<Vec<Arc<Worker>>> = SpinLock::new(Vec::new());
+/// How many there are in it.
+static IDLE_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The worker of each vCPU on which there are no threads.
 static OF_VCPUS: PerVcpu<RefCell<Option<Arc<Worker>>>> = PerVcpu::new(|_| RefCell::new(None));
@@ -42,6 +49,8 @@ impl Worker {
             woken: AtomicBool::new(true),
             called: AtomicBool::new(false),
             timers: SpinLock::new(BTreeMap::new()),
+            has_timers: AtomicBool::new(false),
+            polled: AtomicPtr::new(null_mut()),
         }
     }
 
@@ -63,7 +72,13 @@ impl Worker {
 
     /// Whether its own future is to be polled.
     pub fn take_woken(&self) -> bool {
-        self.woken.swap(false, Ordering::AcqRel)
+        self.woken.load(Ordering::Relaxed) && self.woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// It polls something by a waker with this data, until what is returned is dropped.
+    pub(super) fn polls(&self, waker_data: *const ()) -> Polls<'_> {
+        self.polled.store(waker_data.cast_mut(), Ordering::Relaxed);
+        Polls(self)
     }
 
     /// Has it look for work.
@@ -76,7 +91,9 @@ impl Worker {
     pub fn add_timer(&self, deadline: Instant, waker: &Waker) -> TimerKey {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let key = (deadline, LAST.fetch_add(1, Ordering::Relaxed));
-        self.timers.lock().insert(key, waker.clone());
+        let mut timers = self.timers.lock();
+        timers.insert(key, waker.clone());
+        self.has_timers.store(true, Ordering::Relaxed);
         key
     }
 
@@ -99,9 +116,16 @@ impl Worker {
 
     /// Wakes those whose time has come, and says when the next one's will.
     fn fire_timers(&self) -> Option<Instant> {
+        // Its tasks set it, on this thread.
+        if !self.has_timers.load(Ordering::Relaxed) {
+            return None;
+        }
         loop {
             let mut timers = self.timers.lock();
-            let first = timers.first_entry()?;
+            let Some(first) = timers.first_entry() else {
+                self.has_timers.store(false, Ordering::Relaxed);
+                return None;
+            };
             let deadline = first.key().0;
             if deadline > Instant::now() {
                 return Some(deadline);
@@ -124,6 +148,31 @@ impl Wake for Worker {
     }
 }
 
+/// A worker polls something, see [`Worker::polls`].
+pub(super) struct Polls<'a>(&'a Worker);
+
+impl Drop for Polls<'_> {
+    fn drop(&mut self) {
+        self.0.polled.store(null_mut(), Ordering::Relaxed);
+    }
+}
+
+/// Whether this code is polled by a worker, with the waker that it gave. Then what is ready is run
+/// when the poll is over. Another executor's waker says nothing of the kind, even where that executor
+/// runs in a task of ours: it may hold the worker up until the waker is used.
+pub(crate) fn polls_by(waker: &Waker) -> bool {
+    let polls = |worker: &Option<Arc<Worker>>| {
+        let polled = worker
+            .as_ref()
+            .map(|worker| worker.polled.load(Ordering::Relaxed));
+        polled.is_some_and(|data| !data.is_null() && core::ptr::eq(data, waker.data()))
+    };
+    match thread::try_current() {
+        Some(thread) => polls(&thread.worker().lock()),
+        None => OF_VCPUS.with(|worker| polls(&worker.borrow())),
+    }
+}
+
 /// Runs tasks until `done` has a result; it is asked before each task.
 #[track_caller]
 pub(super) fn work<T>(worker: &Arc<Worker>, mut done: impl FnMut() -> Option<T>) -> T {
@@ -141,6 +190,7 @@ pub(super) fn work<T>(worker: &Arc<Worker>, mut done: impl FnMut() -> Option<T>)
         let runnable = READY.lock().pop_front();
         match runnable {
             Some(runnable) => {
+                let _polled = worker.polls(runnable.waker().data());
                 runnable.run();
             }
             None => wait_for_work(worker, deadline),
@@ -160,7 +210,10 @@ pub(super) fn work<T>(worker: &Arc<Worker>, mut done: impl FnMut() -> Option<T>)
 /// Waits until there may be something to do.
 #[track_caller]
 fn wait_for_work(worker: &Arc<Worker>, deadline: Option<Instant>) {
-    IDLE.lock().push(Arc::clone(worker));
+    let mut idle = IDLE.lock();
+    idle.push(Arc::clone(worker));
+    IDLE_COUNT.store(idle.len(), Ordering::Relaxed);
+    drop(idle);
     // Whoever has made a task ready before has not found this worker there.
     if READY.lock().is_empty() {
         wait::until(&worker.called, deadline);
@@ -168,12 +221,21 @@ fn wait_for_work(worker: &Arc<Worker>, deadline: Option<Instant>) {
     let mut idle = IDLE.lock();
     if let Some(place) = idle.iter().position(|other| Arc::ptr_eq(other, worker)) {
         idle.swap_remove(place);
+        IDLE_COUNT.store(idle.len(), Ordering::Relaxed);
     }
 }
 
 /// Has one of those that wait look for work.
 pub(super) fn wake_one() {
-    let worker = IDLE.lock().pop();
+    // Whoever has put something into `READY` before sees a worker here that has not found it: such
+    // a one has locked `READY` later than it was counted, and earlier than that.
+    if IDLE_COUNT.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let mut idle = IDLE.lock();
+    let worker = idle.pop();
+    IDLE_COUNT.store(idle.len(), Ordering::Relaxed);
+    drop(idle);
     if let Some(worker) = worker {
         worker.call();
     }

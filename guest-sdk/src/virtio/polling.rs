@@ -1,8 +1,8 @@
 //! When to look for what a device has done, and when to be told.
 //!
-//! An exit costs far more than a look at the used ring. So of the tasks that wait for a queue one
-//! goes on looking for a while, for as long as it has paid lately, and only then an event is
-//! awaited. The event comes behind a good part of the requests, not behind the first.
+//! An exit costs far more than a look at the used ring. So a queue goes on being looked at for a
+//! while, for as long as it has paid lately, and only then an event is awaited. The event comes
+//! behind a good part of the requests, not behind the first.
 
 use crate::time::Instant;
 use crate::{start_info, vcpu};
@@ -25,20 +25,14 @@ pub(super) fn events_ahead(sleepers: u16) -> u16 {
     }
 }
 
-/// Who looks for what a queue has done, and how long.
+/// How long it is looked for what a queue has done.
 #[derive(Debug)]
 pub(super) struct Polling {
     /// Looking takes a processor, which the device may need.
     allowed: bool,
     time: Duration,
-    poller: Option<Poller>,
+    until: Option<Instant>,
     asleep: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Poller {
-    slot: u16,
-    until: Instant,
 }
 
 impl Polling {
@@ -47,57 +41,43 @@ impl Polling {
         Self {
             allowed: processors > vcpu::count() && Instant::try_now().is_some(),
             time: FIRST,
-            poller: None,
+            until: None,
             asleep: None,
         }
     }
 
-    /// The request whose task looks.
-    pub fn poller(&self) -> Option<u16> {
-        self.poller.map(|poller| poller.slot)
-    }
-
-    /// Whether the task of this request, which is not done, is to look again at once.
-    pub fn look_again(&mut self, slot: u16) -> bool {
+    /// Whether to look again at once, where the device has requests. `found` says whether this look
+    /// has found one that is done.
+    pub fn goes_on(&mut self, found: bool) -> bool {
         if !self.allowed {
             return false;
         }
         let now = Instant::now();
-        match self.poller {
-            Some(poller) if poller.slot != slot => false,
-            Some(poller) if now < poller.until => true,
+        if found {
+            // It has paid, or would have: the device is quick.
+            let paid = self.until.take().is_some();
+            let time = if paid { self.time * 2 } else { self.time };
+            self.time = time.clamp(SHORTEST, LONGEST);
+        }
+        match self.until {
+            Some(until) if now < until => return true,
             Some(_) => {
-                self.poller = None;
+                self.until = None;
                 self.time /= 2;
-                self.asleep = Some(now);
-                false
             }
-            None if self.time < SHORTEST => {
-                self.asleep = Some(now);
-                false
-            }
+            None if self.time < SHORTEST => {}
             None => {
-                let until = now + self.time;
-                self.poller = Some(Poller { slot, until });
-                true
+                self.until = Some(now + self.time);
+                return true;
             }
         }
+        self.asleep = Some(now);
+        false
     }
 
-    /// A request is done.
-    pub fn done(&mut self, slot: u16) {
-        if self.left(slot) {
-            self.time = (self.time * 2).min(LONGEST);
-        }
-    }
-
-    /// Nobody looks for a request any more: whether somebody did.
-    pub fn left(&mut self, slot: u16) -> bool {
-        let looked = self.poller() == Some(slot);
-        if looked {
-            self.poller = None;
-        }
-        looked
+    /// There is nothing to look for.
+    pub fn ends(&mut self) {
+        self.until = None;
     }
 
     /// An event has come.

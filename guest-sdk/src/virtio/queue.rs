@@ -299,9 +299,10 @@ impl Queue {
     /// Asks for no event. One may still come.
     pub fn disarm(&self) {
         if self.event_index {
-            // The place that the device comes to last.
-            let event = self.used.wrapping_sub(1);
-            self.rings.used_event().store(event, Ordering::Relaxed);
+            // Half the way round. What the device has done last is no place for it: of that it may
+            // not have decided yet whether to tell.
+            let far = self.used.wrapping_add(1 << 15);
+            self.rings.used_event().store(far, Ordering::Relaxed);
         } else {
             let flags = self.rings.available_flags();
             flags.store(ring::NO_INTERRUPT, Ordering::Relaxed);

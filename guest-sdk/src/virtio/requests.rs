@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+mod keeper;
 mod scratch;
 mod state;
 mod wakers;
@@ -10,6 +11,7 @@ pub use scratch::Scratch;
 
 use super::{Device, Error, Queue, QueueOptions};
 use crate::event::{Port, Priority};
+use crate::exec::{self, Task};
 use crate::sync::SpinLock;
 use crate::{upcall, vcpu};
 use alloc::sync::Arc;
@@ -69,11 +71,13 @@ impl AddAssign for Costs {
 
 /// A queue of which tasks ask things.
 ///
-/// A task that waits takes what the device has done from the ring, for itself and for others. Only
-/// when there is nothing for a while an event tells of it, one for many requests.
+/// A task of its own looks for what the device has done, for all who wait. Only when there is nothing
+/// for a while an event tells of it, one for many requests.
 pub struct Requests<O: Operation> {
     shared: Arc<Shared<O>>,
     port: Port,
+    /// Ended when this is dropped.
+    _keeper: Task<()>,
 }
 
 /// What tasks and the handler of the queue's event share.
@@ -92,7 +96,12 @@ impl<O: Operation> Requests<O> {
         let shared = Arc::new(Shared(SpinLock::new(State::new(queue)?)));
         let its = Arc::clone(&shared);
         upcall::set_handler(port.number(), move |_| its.told());
-        Ok(Self { shared, port })
+        let keeper = keeper::start(&shared);
+        Ok(Self {
+            shared,
+            port,
+            _keeper: keeper,
+        })
     }
 
     /// Asks for something. Nothing happens until the future is polled.
@@ -191,23 +200,30 @@ impl<O: Operation> Future for Request<'_, O> {
 
 impl<O: Operation> Request<'_, O> {
     fn make(&mut self, operation: O, context: &mut Context<'_>) -> Poll<O::Output> {
+        let elsewhere = !exec::polls_by(context.waker());
         let mut operation = Some(operation);
-        let made = self.shared.with(|state, wakers| {
-            if state.queue.next_slot().is_none() {
+        let (made, keeper) = self.shared.with(|state, wakers| {
+            state.elsewhere |= elsewhere;
+            let mut made = state.make(&mut operation, context.waker());
+            if matches!(made, Ok(None)) {
+                state.queue.notify();
                 // Some of them may be free by now.
                 state.settle(wakers);
+                made = state.make(&mut operation, context.waker());
             }
-            let made = state.make(&mut operation, context.waker());
-            if !matches!(made, Ok(Some(_))) {
-                state.queue.notify();
-            }
-            made
+            (made, state.call_keeper())
         });
+        if let Some(keeper) = keeper {
+            keeper.wake();
+        }
         match (made, operation) {
             (Ok(Some(slot)), _) => {
                 self.stage = Stage::Made(slot);
-                // Others that are ready add theirs before the device is told.
-                context.waker().wake_by_ref();
+                if elsewhere {
+                    // Others that are ready add theirs before the device is told. Here it cannot be
+                    // left to the keeper: nobody says that it will have a turn.
+                    context.waker().wake_by_ref();
+                }
                 Poll::Pending
             }
             (Err(error), Some(operation)) => Poll::Ready(operation.finish(Err(error))),
@@ -220,18 +236,23 @@ impl<O: Operation> Request<'_, O> {
     }
 
     fn look(&mut self, slot: u16, context: &mut Context<'_>) -> Poll<O::Output> {
+        let elsewhere = !exec::polls_by(context.waker());
         let (ended, look_again) = self.shared.with(|state, wakers| {
-            state.drain(wakers);
-            let ended = state.end(slot, wakers);
-            let mut look_again = false;
-            if ended.is_none() {
-                let told = state.tell();
-                look_again = state.polling.look_again(slot) || !told;
-                state.set_waker(slot, context.waker());
+            if elsewhere {
+                state.elsewhere = true;
+                state.drain(wakers);
             }
-            // If this request is done meanwhile, the task is woken as others are.
-            state.settle(wakers);
-            (ended, look_again)
+            if let Some(ended) = state.end(slot, wakers) {
+                return (Some(ended), false);
+            }
+            state.set_waker(slot, context.waker());
+            let mut told = true;
+            if elsewhere {
+                told = state.tell();
+                // If this request is done meanwhile, the task is woken as others are.
+                state.settle(wakers);
+            }
+            (None, !told)
         });
         if let Some(ended) = ended {
             return Poll::Ready(ended.finish());

@@ -120,13 +120,15 @@ impl fmt::Display for Figure {
     }
 }
 
-/// Measures all kinds of work on a file in `folder`, host and guest in turns.
+/// Measures all kinds of work on a file in `folder`, or the one that `only` names, host and guest
+/// in turns.
 ///
 /// # Errors
 ///
 /// A sentence that says what failed.
 pub fn measure(
     folder: &Path,
+    only: Option<&str>,
     runs: usize,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<Figure>, String> {
@@ -134,8 +136,9 @@ pub fn measure(
     let path = folder.path().join("disk.img");
     fill(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut figures = Vec::new();
+    let wanted = |work: &Work| only.is_none_or(|only| only == work.name);
     for direct in [false, true] {
-        for work in ALL {
+        for work in ALL.into_iter().filter(wanted) {
             progress(work.name);
             let (mut host, mut guest) = (Vec::new(), Vec::new());
             let (mut exits, mut doorbells) = (0, 0);

@@ -37,6 +37,13 @@ pub(in crate::virtio) struct State<O> {
     put_off: u32,
     made: u64,
     pub events: u64,
+    /// Wakes the keeper, once it has had a turn.
+    keeper: Option<Waker>,
+    /// Whether the keeper is ready, or about to be: it sees to all requests in its turn.
+    kept: bool,
+    /// Whether somebody waits who is not a task of our executor. So there may be nobody to run the
+    /// keeper, and events are to come even while it is ready.
+    pub elsewhere: bool,
 }
 
 /// A request.
@@ -88,6 +95,9 @@ impl<O: Operation> State<O> {
             put_off: 0,
             made: 0,
             events: 0,
+            keeper: None,
+            kept: true,
+            elsewhere: false,
             queue,
         })
     }
@@ -166,35 +176,62 @@ impl<O: Operation> State<O> {
         }
     }
 
-    /// Takes what the device has done, and then asks to be told of what comes.
+    /// Makes the keeper ready, when it is not: whom to wake for that.
+    pub fn call_keeper(&mut self) -> Option<Waker> {
+        match core::mem::replace(&mut self.kept, true) {
+            true => None,
+            false => self.keeper.clone(),
+        }
+    }
+
+    /// The keeper's turn: whether it is to have another one at once.
+    pub fn keep(&mut self, keeper: &Waker, wakers: &mut Wakers) -> bool {
+        if self.keeper.is_none() {
+            self.keeper = Some(keeper.clone());
+        }
+        let found = self.drain(wakers);
+        let told = self.tell();
+        let waits = !self.stopped && self.queue.outstanding() > 0;
+        if !waits {
+            self.polling.ends();
+        }
+        self.kept = waits && (self.polling.goes_on(found) || !told);
+        self.settle(wakers);
+        self.kept
+    }
+
+    /// Takes what the device has done, and then sees to it that what comes is taken too.
     pub fn settle(&mut self, wakers: &mut Wakers) {
         loop {
             self.drain(wakers);
-            // The one whose task looks needs no event.
-            let looked_for = u16::from(self.polling.poller().is_some());
-            let sleepers = self.queue.outstanding().saturating_sub(looked_for);
-            if self.stopped || sleepers == 0 {
+            let waiting = self.queue.outstanding();
+            self.elsewhere &= waiting > 0;
+            if self.stopped || waiting == 0 || (self.kept && !self.elsewhere) {
                 return self.queue.disarm();
             }
-            if !self.queue.arm(events_ahead(sleepers)) {
+            if !self.queue.arm(events_ahead(waiting)) {
                 return;
             }
         }
     }
 
-    /// Takes what the device has done.
-    pub fn drain(&mut self, wakers: &mut Wakers) {
+    /// Takes what the device has done: whether there was anything.
+    pub fn drain(&mut self, wakers: &mut Wakers) -> bool {
+        let mut found = false;
         while !self.stopped {
             match self.queue.pop() {
-                Ok(None) => return,
-                Ok(Some(used)) => self.done(used, wakers),
+                Ok(None) => break,
+                Ok(Some(used)) => {
+                    found = true;
+                    self.done(used, wakers);
+                }
                 Err(_) => self.stop(wakers),
             }
         }
+        found
     }
 
     fn done(&mut self, used: Used, wakers: &mut Wakers) {
-        self.polling.done(used.slot);
         let slot = &mut self.slots[usize::from(used.slot)];
         let abandoned = slot.phase == Phase::Abandoned;
         slot.phase = Phase::Done(used.written);
@@ -238,7 +275,6 @@ impl<O: Operation> State<O> {
 
     /// Nobody waits for a request any more. What it owns is returned when it is over.
     pub fn abandon(&mut self, slot: u16, wakers: &mut Wakers) -> Option<O> {
-        self.polling.left(slot);
         let place = &mut self.slots[usize::from(slot)];
         place.waker = None;
         match place.phase {
