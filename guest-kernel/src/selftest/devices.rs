@@ -8,8 +8,13 @@ use super::{Group, Outcome, ensure, ensure_eq, tests};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::task::Wake;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
 use embedded_io_async::{Read, Seek, SeekFrom, Write};
 use futures_lite::future::{poll_once, zip};
 use paravane_sdk::exec;
@@ -19,7 +24,7 @@ use paravane_sdk::virtio::{
     Buffer, Changes, Device, Done, Error, Operation, QueueOptions, Requests, Scratch, Segment,
     devices, find, kind,
 };
-use paravane_sdk::{Gpa, start_info};
+use paravane_sdk::{Gpa, start_info, upcall};
 
 pub const GROUP: Group = Group {
     name: "devices",
@@ -27,6 +32,7 @@ pub const GROUP: Group = Group {
         the_list_makes_sense,
         a_source_gives_random_bytes,
         a_request_that_nobody_waits_for_is_done,
+        requests_end_where_another_executor_polls_them,
         a_device_has_one_driver,
         a_device_that_stops_ends_its_requests,
         a_disk_keeps_what_is_written,
@@ -105,6 +111,66 @@ fn a_request_that_nobody_waits_for_is_done() -> Outcome {
     source.fill_blocking(&mut bytes).map_err(message)?;
     ensure!(bytes != [0; 64], "nothing was filled");
     Ok(())
+}
+
+/// Polls a future whenever it was woken, and spins meanwhile: an executor that knows nothing of the
+/// SDK's.
+fn spin_on<F: Future>(future: F) -> F::Output {
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    let woken = Arc::new(Flag(AtomicBool::new(true)));
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if woken.0.swap(false, Ordering::AcqRel)
+            && let Poll::Ready(value) = future.as_mut().poll(&mut context)
+        {
+            return value;
+        }
+        core::hint::spin_loop();
+    }
+}
+
+fn requests_end_where_another_executor_polls_them() -> Outcome {
+    let source = match Entropy::open(None) {
+        Err(Error::NotFound) => return Ok(()),
+        source => source.map_err(message)?,
+    };
+    let enabled = upcall::is_enabled();
+    upcall::enable();
+    let outcome = polled_elsewhere(source);
+    if !enabled {
+        upcall::disable();
+    }
+    outcome.map_err(message)
+}
+
+fn polled_elsewhere(source: Entropy) -> Result<(), Error> {
+    let mut bytes = [0; 64];
+    for _ in 0..50 {
+        spin_on(source.fill(&mut bytes))?;
+    }
+    // The SDK's executor begins what the other one ends.
+    for _ in 0..50 {
+        let mut request = pin!(source.fill(&mut bytes));
+        match exec::block_on(poll_once(request.as_mut())) {
+            Some(ended) => ended?,
+            None => spin_on(request)?,
+        }
+    }
+    // While this task spins, no other one of the SDK's executor has its turn.
+    let task = exec::spawn(async move {
+        let mut bytes = [0; 64];
+        (0..50).try_for_each(|_| spin_on(source.fill(&mut bytes)))
+    });
+    exec::block_on(task)
 }
 
 fn a_device_has_one_driver() -> Outcome {
