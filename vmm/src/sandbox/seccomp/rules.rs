@@ -56,6 +56,10 @@ pub const ALWAYS: &[Allowed] = &[
     any(SYS_fstat),
     any(SYS_poll),
     any(SYS_ppoll),
+    // tokio's handler of signals writes to a socket, in whatever thread a signal comes, and each
+    // runtime may read it. Nothing is sent to an address.
+    when(SYS_sendto, &[is(5, 0)]),
+    any(SYS_recvfrom),
     when(SYS_fcntl, &[is(1, F_GETFD as u32)]),
     when(SYS_fcntl, &[is(1, F_SETFD as u32)]),
     when(SYS_fcntl, &[is(1, F_GETFL as u32)]),
@@ -126,9 +130,7 @@ pub const NARROW: &[Allowed] = &[
 pub const CONTROL: &[Allowed] = &[
     when(SYS_socketpair, &[is(0, AF_UNIX as u32)]),
     any(SYS_accept4),
-    any(SYS_sendto),
     any(SYS_sendmsg),
-    any(SYS_recvfrom),
     any(SYS_recvmsg),
     any(SYS_shutdown),
     any(SYS_getsockopt),
@@ -229,7 +231,6 @@ macro_rules! sockets {
             any(SYS_bind),
             any(SYS_sendto),
             any(SYS_sendmsg),
-            any(SYS_recvfrom),
             any(SYS_recvmsg),
             any(SYS_shutdown),
             any(SYS_getsockopt),
