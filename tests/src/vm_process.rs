@@ -46,7 +46,7 @@ pub fn spec(command_line: &str) -> VmSpec {
     }
 }
 
-/// A plan for a spec.
+/// A plan for a spec, confined as far as the kernel can.
 pub fn plan(spec: VmSpec) -> ProcessPlan {
     ProcessPlan {
         id: "0197-test".to_string(),
@@ -55,7 +55,10 @@ pub fn plan(spec: VmSpec) -> ProcessPlan {
         spec,
         kvm: "/dev/kvm".into(),
         restore: None,
-        confinement: Confinement::default(),
+        confinement: Confinement {
+            enabled: true,
+            ..Confinement::default()
+        },
         log: LogLimits::default(),
     }
 }
@@ -86,6 +89,8 @@ impl VmProcess {
         let number = socket.as_raw_fd().to_string();
         let mut command = program::paravane(["vm-process", "--control-fd", &number, "--dir"]);
         command.arg(folder.path()).stdout(Stdio::null());
+        // What a process may not do ends it with a word about it.
+        command.env("PARAVANE_SANDBOX", "trap");
         // SAFETY: between fork and exec it only makes a system call.
         unsafe {
             command.pre_exec(move || fcntl_setfd(&socket, FdFlags::empty()).map_err(Into::into));
@@ -318,7 +323,7 @@ pub struct Console {
 impl Console {
     /// Takes the next frame; whether there was one.
     #[track_caller]
-    pub fn next(&mut self) -> bool {
+    pub fn read_frame(&mut self) -> bool {
         let connection = &mut self.connection;
         let frame = block_on(&connection.runtime, Frame::read(&mut connection.from));
         match frame {
@@ -343,14 +348,14 @@ impl Console {
                 return;
             }
             let seen = String::from_utf8_lossy(&self.seen).into_owned();
-            assert!(self.next(), "no {text:?} in {seen:?}");
+            assert!(self.read_frame(), "no {text:?} in {seen:?}");
         }
     }
 
     /// Reads to the end: all that was not taken.
     #[track_caller]
     pub fn end(mut self) -> String {
-        while self.next() {}
+        while self.read_frame() {}
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 

@@ -58,7 +58,7 @@ fn one_types_at_a_time() {
     let second = process.connect().into_console(true, true);
     let mut second = second.unwrap_or_else(|reply| panic!("{reply:?}"));
     // The first one's connection ends.
-    while first.next() {}
+    while first.read_frame() {}
     second.write(b"mine\n");
     second.expect("mine\n");
     drop(second);
@@ -133,16 +133,15 @@ fn a_slow_reader_is_told() {
     let mut console = process.console(false);
     let mut total = 0;
     // The buffers of its connection are full at some time, and the guest goes on.
-    while console.lost == 0 {
+    while console.lost == 0 || total == 0 {
         let mut connection = process.connect();
         for _ in 0..50 {
             connection.status();
         }
-        assert!(console.next());
+        assert!(console.read_frame());
         total += console.seen.len();
         console.seen.clear();
     }
-    assert!(total > 0);
     process.connect().stop(0);
     console.end();
     assert_eq!(process.ended().kind, EndKind::Stopped);

@@ -50,6 +50,7 @@ const ONCE: &[Once] = &[
     ),
     ("what_was_said_before_is_gone", what_was_said_before_is_gone),
     ("a_process_shows_what_its_vm_did", shows_what_its_vm_did),
+    ("a_process_says_how_it_is_confined", says_how_it_is_confined),
 ];
 
 fn says_how_it_is() {
@@ -263,4 +264,19 @@ fn shows_what_its_vm_did() {
     assert!(stats.memory.resident_ram < stats.memory.ram);
     assert!(stats.memory.overhead > 0);
     assert!(stats.cpu_ns > 0 && stats.uptime_ns > 0);
+}
+
+fn says_how_it_is_confined() {
+    let sandbox = |enabled| {
+        let mut plan = plan(spec("service"));
+        plan.confinement.enabled = enabled;
+        let process = VmProcess::start(&plan);
+        let running = process.connect_running().status().running;
+        running.expect("the guest runs").sandbox
+    };
+    let confined = sandbox(true);
+    assert!(confined.no_new_privileges && confined.seccomp);
+    let free = sandbox(false);
+    assert!(!free.no_new_privileges && !free.seccomp && free.landlock.is_none());
+    assert_eq!(free.uid, confined.uid);
 }

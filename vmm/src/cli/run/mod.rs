@@ -7,7 +7,7 @@ mod devices;
 mod gate;
 pub mod group;
 mod guest;
-mod sandbox;
+pub mod sandbox;
 mod supervisor;
 
 use super::KvmArgs;

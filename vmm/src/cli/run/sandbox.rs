@@ -4,7 +4,7 @@ use super::Request;
 use crate::cli::exit_code::Failure;
 use clap::ValueEnum;
 use paravane::sandbox::needs::{Access, Needs};
-use paravane::sandbox::{Sandbox, SandboxError, Violation};
+use paravane::sandbox::{Entered, Sandbox, SandboxError, Violation};
 use std::time::Instant;
 
 /// Whether this program confines itself.
@@ -58,8 +58,8 @@ pub fn of(request: &Request) -> Option<Sandbox> {
     })
 }
 
-/// Enters it.
-pub fn enter(sandbox: Sandbox) -> Result<(), Failure> {
+/// Enters it: what was had of it.
+pub fn enter(sandbox: Sandbox) -> Result<Entered, Failure> {
     let start = Instant::now();
     let entered = sandbox.enter().map_err(|error| match error {
         SandboxError::Path { .. } | SandboxError::Incomplete(_) => {
@@ -77,5 +77,5 @@ pub fn enter(sandbox: Sandbox) -> Result<(), Failure> {
         took_us = start.elapsed().as_micros(),
         "in the sandbox"
     );
-    Ok(())
+    Ok(entered)
 }

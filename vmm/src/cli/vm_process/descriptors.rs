@@ -2,14 +2,11 @@
 #![allow(unsafe_code)]
 
 use crate::cli::exit_code::Failure;
+use paravane::sandbox::descriptors::close_all_but;
 use rustix::net::AddressFamily;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain};
-use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
-
-/// The first descriptor that is none of the standard ones.
-const FIRST: RawFd = 3;
 
 /// Closes all descriptors but the standard ones and the listening socket.
 ///
@@ -20,11 +17,11 @@ pub fn keep(socket: RawFd) -> Result<UnixListener, Failure> {
             "--control-fd {socket} is no socket for a VM's process: {what}"
         ))
     };
-    if socket < FIRST {
+    if socket <= libc::STDERR_FILENO {
         return Err(failed(&"it is one of the standard descriptors"));
     }
-    close_range(FIRST, socket.saturating_sub(1)).map_err(|error| failed(&error))?;
-    close_range(socket.saturating_add(1), RawFd::MAX).map_err(|error| failed(&error))?;
+    // SAFETY: the contract of this function's callers: nothing has been opened yet.
+    unsafe { close_all_but(&[socket]) }.map_err(|error| failed(&error))?;
     // SAFETY: whoever started this process gave it the descriptor, and nothing else uses it; the
     // next lines find out if it is there.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
@@ -44,17 +41,4 @@ pub fn keep(socket: RawFd) -> Result<UnixListener, Failure> {
         .set_nonblocking(true)
         .map_err(|error| failed(&error))?;
     Ok(listener)
-}
-
-fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
-    if first > last {
-        return Ok(());
-    }
-    // SAFETY: the contract of `keep`: no descriptor above the standard ones is in use but the
-    // socket, which is not in the range.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-    match result {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

@@ -4,6 +4,7 @@
 //! ([`paravane::process`]), and says at the end in the folder how it ended ([`ended`]). Its thread
 //! supervises the VM ([`supervisor`]), which has threads of its own.
 
+mod confinement;
 mod descriptors;
 mod ended;
 mod panics;
@@ -15,6 +16,7 @@ use super::logging;
 use super::session::initrd::Initrd;
 use super::session::{OutputSource, Plan};
 use clap::Args;
+use confinement::Confiner;
 use paravane::console::ring::Ring;
 use paravane::process::log::Log;
 use paravane::process::log::layer::LogLayer;
@@ -32,6 +34,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use supervisor::Surroundings;
 
 /// What the daemon gives the process.
 #[derive(Debug, Args)]
@@ -118,6 +121,7 @@ fn run_plan(
         path => ImageSource::File(path.into()),
     };
     let config = config::vm_config(spec, folder).map_err(Failure::configuration)?;
+    let confiner = Confiner::new(&plan.confinement, &config.devices, folder);
     let initrd = spec.initrd.as_ref();
     let initrd = initrd.map(|path| Initrd::open(path.as_ref(), config.memory));
     let initrd = initrd.transpose()?;
@@ -135,7 +139,14 @@ fn run_plan(
         // The daemon starts the next process, as a reboot uses up what this one may open.
         reboots: false,
     };
-    supervisor::supervise(session, plan, listener, log, output, |ended| {
+    let surroundings = Surroundings {
+        plan,
+        listener,
+        log: Arc::clone(log),
+        output,
+        confiner,
+    };
+    supervisor::supervise(session, surroundings, |ended| {
         conclude(folder, log, plan.start, ended)
     })
 }

@@ -1,5 +1,6 @@
 //! Waiting for the end of the VM, and for whoever ends it before.
 
+use super::confinement::{self, Confiner};
 use super::{ended, panics};
 use crate::cli::exit_code::Failure;
 use crate::cli::session::{Event, PATIENCE, Plan, Run, STOP_INTERVAL, Session};
@@ -48,20 +49,39 @@ impl fmt::Display for Cause {
     }
 }
 
+/// What a VM's process has beside the VM.
+#[derive(Debug)]
+pub struct Surroundings<'plan> {
+    /// What it is to run.
+    pub plan: &'plan ProcessPlan,
+    /// Where connections come.
+    pub listener: UnixListener,
+    /// The VM's log.
+    pub log: Arc<Log>,
+    /// What the guest writes.
+    pub output: Arc<Ring>,
+    /// What it is confined by before the guest runs.
+    pub confiner: Confiner,
+}
+
 /// Starts the VM and waits for its end, which `conclude` is told before those who are connected:
 /// what that returns.
 pub fn supervise(
     session: Plan,
-    plan: &ProcessPlan,
-    listener: UnixListener,
-    log: &Arc<Log>,
-    output: Arc<Ring>,
+    surroundings: Surroundings<'_>,
     conclude: impl FnOnce(Ended) -> u8,
 ) -> Result<u8, Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| cannot_wait(&error))?;
+    let Surroundings {
+        plan,
+        listener,
+        log,
+        output,
+        confiner,
+    } = surroundings;
     runtime.block_on(async {
         // Before there is a guest, which from here on can be asked to end.
         let signals = Signals::new().map_err(|error| cannot_wait(&error))?;
@@ -69,9 +89,9 @@ pub fn supervise(
         let listener = listener.map_err(|error| cannot_wait(&error))?;
         let image = Arc::clone(&session.image);
         let started = session.stages.started();
-        let starting = Starting::begin(session)?;
+        let starting = Starting::begin(session, confiner)?;
         let input = starting.session.input();
-        let (process, orders) = Process::new(plan.start, Arc::clone(log), output, input);
+        let (process, orders) = Process::new(plan.start, Arc::clone(&log), output, input);
         let serving = tokio::spawn(server::serve(listener, Arc::clone(&process)));
         let logging = tokio::spawn(copy_console(Arc::clone(&process), plan.log.rate));
 
@@ -89,7 +109,11 @@ pub fn supervise(
         let cause = supervisor.stop.map(|stop| stop.cause);
         let finished = match watched {
             Ok(()) => supervisor.session.join(),
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                // It ends with the process, if it does not before.
+                supervisor.session.request_stop();
+                Err(failure)
+            }
         };
         let (ended, text) = match finished {
             Ok(finished) => ended::by_run(&Run { image, finished }, cause),
@@ -99,7 +123,7 @@ pub fn supervise(
         process.output.end();
         // A panic of its was reported.
         let _ = logging.await;
-        say_end(log, &ended, text);
+        say_end(&log, &ended, text);
         let code = conclude(ended);
         let _ = serving.await;
         Ok(code)
@@ -127,21 +151,31 @@ fn say_end(log: &Log, ended: &Ended, text: Option<String>) {
     log.write(LogSource::Vmm, level, &message);
 }
 
+/// A VM that is about to run.
+struct Built {
+    live: Live,
+    sandbox: SandboxReport,
+}
+
 /// A VM that is being built.
 struct Starting {
     session: Session,
-    built: oneshot::Receiver<Live>,
+    built: oneshot::Receiver<Built>,
     events: mpsc::UnboundedReceiver<Event>,
 }
 
 impl Starting {
-    fn begin(plan: Plan) -> Result<Self, Failure> {
+    fn begin(plan: Plan, confiner: Confiner) -> Result<Self, Failure> {
         let (sender, built) = oneshot::channel();
         let (events_sender, events) = mpsc::unbounded_channel();
         let session = Session::start(plan, events_sender, move |vm| {
-            // All that the process needs is open: here it is confined, before there is a guest.
+            // All that the process needs is open, and there is no guest yet.
+            let sandbox = confiner.enter()?;
             // If nobody waits for it any more, the VM has been told to stop.
-            let _ = sender.send(Live::of(vm));
+            let _ = sender.send(Built {
+                live: Live::of(vm),
+                sandbox,
+            });
             Ok(())
         })?;
         Ok(Self {
@@ -174,7 +208,7 @@ impl Supervisor<'_> {
     /// Waits until the VM's thread ends.
     async fn watch(
         &mut self,
-        mut built: oneshot::Receiver<Live>,
+        mut built: oneshot::Receiver<Built>,
         mut events: mpsc::UnboundedReceiver<Event>,
         mut orders: mpsc::Receiver<Order>,
         mut signals: Signals,
@@ -189,10 +223,10 @@ impl Supervisor<'_> {
                 }
             };
             tokio::select! {
-                live = &mut built, if is_building => {
+                vm = &mut built, if is_building => {
                     is_building = false;
-                    if let Ok(live) = live {
-                        self.begin(live);
+                    if let Ok(vm) = vm {
+                        self.begin(vm)?;
                     }
                 }
                 event = events.recv() => match event {
@@ -210,16 +244,14 @@ impl Supervisor<'_> {
     }
 
     /// The VM is built, and its guest runs.
-    fn begin(&mut self, live: Live) {
-        let mode = live.mode;
+    fn begin(&mut self, vm: Built) -> Result<(), Failure> {
+        confinement::narrow()?;
+        let mode = vm.live.mode;
         let running = Running {
             privilege: mode.privilege.to_string(),
             carrier: mode.carrier.to_string(),
             start_us: self.started.elapsed().as_micros() as u64,
-            sandbox: SandboxReport {
-                uid: rustix::process::geteuid().as_raw(),
-                ..SandboxReport::default()
-            },
+            sandbox: vm.sandbox,
         };
         let message = format!(
             "the guest runs: {}, {}, {} vCPUs, {} bytes of RAM, {} us after the start",
@@ -229,11 +261,12 @@ impl Supervisor<'_> {
             self.plan.spec.resources.memory,
             running.start_us
         );
-        self.process.runs(live, running);
+        self.process.runs(vm.live, running);
         if self.stop.is_some() {
             self.process.set_phase(Phase::Stopping);
         }
         self.process.log.say(&message);
+        Ok(())
     }
 
     /// Ends the VM, after so much time for the guest to do it. An order that leaves it more time

@@ -30,6 +30,14 @@ impl RotatingFile {
         }
     }
 
+    /// Opens the file, if it is not open.
+    pub(super) fn open(&mut self) -> io::Result<()> {
+        if self.open.is_none() {
+            self.open = Some(Open::new(&self.folder)?);
+        }
+        Ok(())
+    }
+
     /// Appends a line, whole or not at all.
     pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let mut open = match self.open.take() {
@@ -79,7 +87,7 @@ impl Open {
         let mut open = Self { file, size };
         let mut last = [b'\n'];
         if let Some(at) = size.checked_sub(1) {
-            file_end(&open.file, &mut last, at)?;
+            open.file.read_exact_at(&mut last, at)?;
         }
         // The process before was killed while it wrote.
         if last != [b'\n'] {
@@ -99,10 +107,6 @@ impl Open {
         }
         result
     }
-}
-
-fn file_end(file: &File, last: &mut [u8; 1], at: u64) -> io::Result<()> {
-    file.read_exact_at(last, at)
 }
 
 #[cfg(test)]

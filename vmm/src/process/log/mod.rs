@@ -35,11 +35,15 @@ struct Writer {
 impl Log {
     /// The log in this folder, which goes on where the process before ended.
     pub fn new(folder: &Folder, limits: LogLimits) -> Self {
-        Self(Mutex::new(Writer {
+        let mut writer = Writer {
             file: RotatingFile::new(folder.clone(), limits),
             lost: 0,
             reason: String::new(),
-        }))
+        };
+        // Now, as another user may not open what the one before has made. That it fails is told by
+        // the first line.
+        let _ = writer.file.open();
+        Self(Mutex::new(writer))
     }
 
     /// Writes a line.
