@@ -1,11 +1,13 @@
 //! Tests that boot guests: one suite, run on every KVM.
 //!
-//! [`suite`] is the suite; each of its tests runs the real `paravane` program as a user does.
+//! [`suite`] is the suite; its tests run the real `paravane` program as a user does, or a VM in their
+//! own process ([`hosted`]) as a program does that embeds the VMM.
 //! `tests/local.rs` runs it on this machine's KVM and `tests/lanes.rs` on the stock KVMs of
 //! [`lanes`], where the program `paravane-suite` is what runs it inside.
 
 pub mod figures;
 pub mod guests;
+pub mod hosted;
 pub mod lanes;
 pub mod modes;
 pub mod program;

@@ -92,7 +92,10 @@ fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
         let image = format!("/lane/guests/{name}");
         job.files.push((guests::example(name), image));
     }
+    job.files
+        .push((guests::kernel(), "/lane/guests/kernel".into()));
     job.env = [
+        ("PARAVANE_KERNEL", "/lane/guests/kernel"),
         ("PARAVANE_BIN", "/lane/paravane"),
         ("PARAVANE_GUESTS", "/lane/guests"),
         ("PARAVANE_EXPECT_MODES", modes),

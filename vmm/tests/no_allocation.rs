@@ -9,8 +9,8 @@ use paravane::device::list::DeviceList;
 use paravane::grant::Seat;
 use paravane::grant::slots::{GrantedMemory, SlotError, Slots};
 use paravane::grant::window::Window;
+use paravane::hypercall::live_stats::LiveStats;
 use paravane::hypercall::page::HypercallPage;
-use paravane::hypercall::stats::CallStats;
 use paravane::hypercall::{CallContext, Services, ServicesConfig, dispatch};
 use paravane::memory::{PrivateMemory, Ram};
 use paravane::monitor::state::Monitor;
@@ -117,7 +117,7 @@ impl Shootdown for NoVcpus {
 struct World {
     services: Services,
     monitor: Monitor,
-    stats: CallStats,
+    stats: LiveStats,
 }
 
 impl World {
@@ -162,7 +162,7 @@ impl World {
                 clock: Clock::start(1_000_000_000, 0),
             }),
             monitor,
-            stats: CallStats::default(),
+            stats: LiveStats::default(),
         }
     }
 
@@ -184,7 +184,7 @@ impl World {
             services: &self.services,
             vcpu: 0,
             monitor: &self.monitor,
-            stats: &mut self.stats,
+            stats: &self.stats,
             action: None,
         };
         let mut answer = 0;

@@ -16,6 +16,7 @@ mod guests;
 mod idle;
 mod limits;
 mod networks;
+mod pause;
 mod ports;
 mod report;
 mod sandbox;
@@ -66,6 +67,7 @@ fn in_every_mode() -> Vec<InMode> {
         disks::IN_EVERY_MODE,
         guests::IN_EVERY_MODE,
         sandbox::IN_EVERY_MODE,
+        pause::IN_EVERY_MODE,
         examples::IN_EVERY_MODE,
     ]
     .concat()
@@ -86,6 +88,7 @@ fn once() -> Vec<Once> {
         examples::ONCE,
         limits::ONCE,
         networks::ONCE,
+        pause::ONCE,
         ports::ONCE,
         report::ONCE,
         sandbox::ONCE,

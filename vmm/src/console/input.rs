@@ -30,6 +30,7 @@ struct State {
     wanted: bool,
     closed: bool,
     stopping: bool,
+    pausing: bool,
 }
 
 /// Bytes on their way to the guest.
@@ -186,6 +187,12 @@ impl InputBuffer {
         self.has_room.notify_waiters();
     }
 
+    /// Ends every waiting read, and every one that finds nothing, until that is taken back.
+    pub fn set_pausing(&self, pausing: bool) {
+        lock(&self.state).pausing = pausing;
+        self.changed.notify_all();
+    }
+
     /// Takes what waits, waiting for the first byte until the time-out.
     pub fn read(&self, bytes: &mut [u8], timeout: Option<Duration>) -> Result<usize, ConsoleError> {
         // A time-out past what Instant can express is for ever.
@@ -209,6 +216,9 @@ impl InputBuffer {
             }
             if state.closed {
                 return Err(ConsoleError::Closed);
+            }
+            if state.pausing {
+                return Err(ConsoleError::Pausing);
             }
             if !state.wanted {
                 state.wanted = true;
@@ -362,6 +372,21 @@ mod tests {
         assert_eq!(input.try_push(7), Some(false));
         input.stop();
         assert_eq!(input.try_push(7), None);
+    }
+
+    #[test]
+    fn a_pause_ends_a_waiting_reader_until_it_is_over() {
+        let input = InputBuffer::default();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| input.read(&mut [0], None));
+            input.set_pausing(true);
+            assert_eq!(reader.join().unwrap(), Err(ConsoleError::Pausing));
+        });
+        assert!(input.push(b"a"));
+        assert_eq!(input.read(&mut [0], None), Ok(1));
+        input.set_pausing(false);
+        let result = input.read(&mut [0], Some(Duration::ZERO));
+        assert_eq!(result, Err(ConsoleError::TimedOut));
     }
 
     #[test]

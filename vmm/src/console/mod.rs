@@ -27,6 +27,8 @@ pub enum ConsoleError {
     TimedOut,
     /// The VM is being stopped.
     Stopping,
+    /// The VM is being paused.
+    Pausing,
 }
 
 /// The console of a VM.
@@ -97,6 +99,12 @@ impl Console {
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.input.stop();
+    }
+
+    /// Makes every read that finds nothing end with [`ConsoleError::Pausing`], until that is taken
+    /// back.
+    pub fn set_pausing(&self, pausing: bool) {
+        self.input.set_pausing(pausing);
     }
 
     /// When the guest's first byte was written.

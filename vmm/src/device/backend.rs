@@ -2,6 +2,7 @@
 
 use super::DeviceError;
 use super::config::Config;
+use super::gate::Gate;
 use super::queue::DeviceQueue;
 use super::stats::DeviceStats;
 use std::fmt::Debug;
@@ -33,6 +34,13 @@ pub trait Backend: Debug + Send + 'static {
     /// `spawn_local`; what it has spawned ends with it.
     fn run(&mut self, active: Active) -> Work<'_, Result<(), DeviceError>>;
 
+    /// Whether [`Backend::run`] itself goes to its gate ([`Active::gate`]) when that is closed,
+    /// because it has requests under way that the host's kernel works on. Otherwise the thread is
+    /// held wherever it waits.
+    fn finishes_first(&self) -> bool {
+        false
+    }
+
     /// What is left to be done when [`Backend::run`] is over: once this is done, nothing of the
     /// device touches guest memory.
     fn stop(&mut self) -> Work<'_, ()> {
@@ -51,6 +59,8 @@ pub struct Active {
     pub config: Arc<Config>,
     /// What is counted.
     pub stats: Arc<DeviceStats>,
+    /// Where the device is held while the VM is paused.
+    pub gate: Arc<Gate>,
 }
 
 impl Active {

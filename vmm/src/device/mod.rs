@@ -16,6 +16,7 @@ pub mod dma;
 pub mod doorbell;
 pub mod entropy;
 mod error;
+pub mod gate;
 pub mod list;
 pub mod net;
 pub mod options;

@@ -7,6 +7,7 @@ use crate::event::port::Source;
 use crate::memory::Ram;
 use pv_abi::Errno;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The devices of a VM, by their numbers.
 #[derive(Debug, Default)]
@@ -45,6 +46,33 @@ impl Devices {
             Source::Device(number) => usize::from(number) < self.devices.len(),
             Source::Queue(number) => self.devices.iter().any(|one| one.has_doorbell(number)),
         }
+    }
+
+    /// Holds the threads of all of them, which first finish what the host's kernel has to do for
+    /// them. While the vCPUs rest, no device gets a thread or loses it.
+    ///
+    /// # Errors
+    ///
+    /// The name of one that is not held at `deadline`; then none is.
+    pub fn pause(&self, deadline: Instant) -> Result<(), String> {
+        let gates = || {
+            self.devices
+                .iter()
+                .filter_map(|one| Some((one, one.gate()?)))
+        };
+        gates().for_each(|(_, gate)| gate.close());
+        let late = gates().find(|(_, gate)| !gate.wait_until_held(deadline));
+        let Some((device, _)) = late else {
+            return Ok(());
+        };
+        self.resume();
+        Err(device.shared.id.clone())
+    }
+
+    /// Lets the threads of all of them go on.
+    pub fn resume(&self) {
+        let gates = self.devices.iter().filter_map(Transport::gate);
+        gates.for_each(|gate| gate.open());
     }
 
     /// Ends all of them, when the VM has ended.

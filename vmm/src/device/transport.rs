@@ -3,6 +3,7 @@
 use super::backend::Backend;
 use super::config::Config;
 use super::doorbell::{Doorbell, Notifier};
+use super::gate::Gate;
 use super::list::ListedDevice;
 use super::queue::ReadyQueue;
 use super::stats::DeviceStats;
@@ -256,6 +257,15 @@ impl Transport {
         let doorbell = self.doorbells.get(queue as usize).ok_or(Errno::ENOENT)?;
         doorbell.ring();
         Ok(())
+    }
+
+    /// Where its thread is held while the VM is paused; nothing while it has none.
+    pub fn gate(&self) -> Option<Arc<Gate>> {
+        let state = lock(&self.state);
+        state
+            .worker
+            .as_ref()
+            .map(|worker| Arc::clone(worker.gate()))
     }
 
     /// Ends the device for good, and lets go of what it has of the host.

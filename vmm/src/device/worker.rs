@@ -3,6 +3,7 @@
 use super::DeviceError;
 use super::backend::{Active, Backend};
 use super::doorbell::{Doorbell, Notifier};
+use super::gate::{EndOfService, Gate};
 use super::queue::{DeviceQueue, ReadyQueue};
 use super::transport::Shared;
 use crate::sandbox::ThreadKind;
@@ -34,6 +35,7 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Worker {
     stop: oneshot::Sender<()>,
+    gate: Arc<Gate>,
     thread: JoinHandle<()>,
     /// The back end, when the thread has ended.
     backend: Arc<Mutex<Option<Box<dyn Backend>>>>,
@@ -52,14 +54,17 @@ impl Worker {
         let (stop, stopped) = oneshot::channel();
         let slot = Arc::new(Mutex::new(Some(backend)));
         let for_thread = Arc::clone(&slot);
+        let gate = Arc::<Gate>::default();
+        let its_gate = Arc::clone(&gate);
         let builder = Builder::new().name(format!("dev-{}", job.shared.id));
         let spawned = spawn(builder, move || {
             // While it is out of its slot, a panic loses it, and the device stays broken.
             let Some(mut backend) = lock(&for_thread).take() else {
                 return;
             };
+            let _end = EndOfService(&its_gate);
             let shared = Arc::clone(&job.shared);
-            if let Err(error) = serve(&mut *backend, job, stopped) {
+            if let Err(error) = serve(&mut *backend, job, &its_gate, stopped) {
                 shared.needs_reset(&error);
             }
             *lock(&for_thread) = Some(backend);
@@ -67,6 +72,7 @@ impl Worker {
         match spawned {
             Ok(thread) => Ok(Self {
                 stop,
+                gate,
                 thread,
                 backend: slot,
             }),
@@ -79,8 +85,14 @@ impl Worker {
     pub fn stop(self) -> Option<Box<dyn Backend>> {
         // It may have ended by itself.
         let _ = self.stop.send(());
+        self.gate.end();
         let _ = self.thread.join();
         lock(&self.backend).take()
+    }
+
+    /// Where the thread is held while the VM is paused.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 }
 
@@ -88,7 +100,8 @@ impl Worker {
 fn serve(
     backend: &mut dyn Backend,
     job: Job,
-    stopped: oneshot::Receiver<()>,
+    gate: &Arc<Gate>,
+    mut stopped: oneshot::Receiver<()>,
 ) -> Result<(), DeviceError> {
     let confined = narrow(ThreadKind::Device).map_err(io::Error::other);
     confined.map_err(DeviceError::host("confining the device's thread"))?;
@@ -99,11 +112,17 @@ fn serve(
         .map_err(failed)?;
     let tasks = LocalSet::new();
     let ended = tasks.block_on(&runtime, async {
-        let active = activate(job)?;
-        tokio::select! {
-            biased;
-            _ = stopped => Ok(()),
-            ended = backend.run(active) => ended,
+        let active = activate(job, gate)?;
+        let finishes_first = backend.finishes_first();
+        let mut run = backend.run(active);
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return Ok(()),
+                // Nothing of the device has its turn until the gate is open.
+                () = gate.closed(), if !finishes_first => gate.hold(),
+                ended = &mut run => return ended,
+            }
         }
     });
     // What was spawned uses guest memory too.
@@ -112,7 +131,7 @@ fn serve(
     ended
 }
 
-fn activate(job: Job) -> Result<Active, DeviceError> {
+fn activate(job: Job, gate: &Arc<Gate>) -> Result<Active, DeviceError> {
     let Job {
         shared,
         features,
@@ -136,5 +155,6 @@ fn activate(job: Job) -> Result<Active, DeviceError> {
         queues,
         config: Arc::clone(&shared.config),
         stats: Arc::clone(&shared.stats),
+        gate: Arc::clone(gate),
     })
 }

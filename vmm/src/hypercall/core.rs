@@ -43,7 +43,7 @@ pub(super) fn core_batch(
             Ok(call) => (call.run)(context, &entry.arguments),
             Err(errno) => Err(errno),
         };
-        context.stats.batched += 1;
+        context.stats.batched.add(1);
         let result_gpa = Gpa(gpa.0 + offset_of!(BatchEntry, result) as u64);
         ram.write_struct(result_gpa, &to_register(result))?;
         if result.is_err() && flags & BATCH_STOP_ON_ERROR != 0 {
@@ -78,8 +78,8 @@ pub(super) fn core_stats(context: &mut CallContext<'_>, out: Gpa, size: u32) -> 
     let stats = Stats {
         exits: context.stats.exits(),
         hypercalls: context.stats.hypercalls(),
-        failed_hypercalls: context.stats.failed,
-        batched_calls: context.stats.batched,
+        failed_hypercalls: context.stats.failed.get(),
+        batched_calls: context.stats.batched.get(),
     };
     let bytes = stats.as_bytes();
     if (size as usize) < bytes.len() {

@@ -26,7 +26,7 @@ pub(crate) fn drain_deferred(context: &mut CallContext<'_>) {
             Ok(call) => (call.run)(context, &entry.arguments),
             Err(errno) => Err(errno),
         };
-        context.stats.batched += 1;
+        context.stats.batched.add(1);
         // The page is the VMM's own; a write to it does not fail.
         let _ = monitor.write_page(
             offset + offset_of!(BatchEntry, result),

@@ -4,7 +4,7 @@ use super::{Action, CallContext, in_pieces};
 use crate::console::ConsoleError;
 use pv_abi::device::QueueSetup;
 use pv_abi::{Errno, Gpa};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most bytes that one call moves.
 const CONSOLE_MAX: u32 = 4096;
@@ -21,6 +21,8 @@ pub(super) fn console_errno(context: &mut CallContext<'_>, error: ConsoleError) 
             context.action = Some(Action::Interrupted);
             Errno::EAGAIN
         }
+        // Who reads says how the call is to be repeated.
+        ConsoleError::Pausing => Errno::EAGAIN,
     }
 }
 
@@ -56,10 +58,16 @@ pub(super) fn io_console_read(
     let timeout = (timeout != u64::MAX).then(|| Duration::from_nanos(timeout));
     let mut bytes = [0; CONSOLE_MAX as usize];
     let wanted = bytes.len().min(size as usize);
-    let count = services
-        .console
-        .read(&mut bytes[..wanted], timeout)
-        .map_err(|error| console_errno(context, error))?;
+    let begun = Instant::now();
+    let read = services.console.read(&mut bytes[..wanted], timeout);
+    if read == Err(ConsoleError::Pausing) {
+        let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        let timeout = left.map_or(u64::MAX, |left| left.as_nanos() as u64);
+        context.action = Some(Action::Repeat {
+            timeout: Some(timeout),
+        });
+    }
+    let count = read.map_err(|error| console_errno(context, error))?;
     services.ram.write(buffer, &bytes[..count])?;
     Ok(count as u32)
 }

@@ -13,6 +13,7 @@ mod debug;
 pub(crate) mod deferred;
 mod event;
 mod io;
+pub mod live_stats;
 mod mem;
 pub mod repeat;
 mod sched;
@@ -40,12 +41,13 @@ use crate::space::{AddressSpaces, SpacesConfig, TablePool};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use crate::vcpu::shared::Vcpus;
+use live_stats::LiveStats;
 use pv_abi::convention::ARGUMENTS;
 use pv_abi::crash::CrashReport;
 use pv_abi::trap::{DebugRegisters, TrapFrame};
 use pv_abi::{CallWord, Errno, Features, Gpa};
 use repeat::Repeat;
-use stats::{CallStats, timestamp};
+use stats::timestamp;
 use std::sync::{Arc, Mutex};
 
 /// What the calls of all vCPUs of a VM share.
@@ -225,6 +227,12 @@ pub enum Action {
     StopVcpu,
     /// The VM is being stopped while the call waited: do not enter the guest again.
     Interrupted,
+    /// The VM is being paused while the call waited: carry the call out again when it goes on.
+    Repeat {
+        /// The nanoseconds that are left of its time-out, which is its third argument; `None` for
+        /// a call that has none.
+        timeout: Option<u64>,
+    },
 }
 
 /// What a handler works with.
@@ -237,7 +245,7 @@ pub struct CallContext<'a> {
     /// The calling vCPU's monitor.
     pub monitor: &'a Monitor,
     /// The calling vCPU's counters.
-    pub stats: &'a mut CallStats,
+    pub stats: &'a LiveStats,
     /// Set by a handler that wants more than an answer.
     pub action: Option<Action>,
 }
@@ -259,7 +267,7 @@ pub fn dispatch(context: &mut CallContext<'_>, word: u64, arguments: &Arguments)
         .stats
         .record(entry.index, timestamp().wrapping_sub(start));
     if result.is_err() {
-        context.stats.failed += 1;
+        context.stats.failed.add(1);
     }
     to_register(result)
 }
@@ -281,9 +289,17 @@ fn dispatch_rare(context: &mut CallContext<'_>, word: u64, arguments: &Arguments
         .stats
         .record(entry.index, timestamp().wrapping_sub(start));
     if result.is_err() {
-        context.stats.failed += 1;
+        context.stats.failed.add(1);
     }
     to_register(result)
+}
+
+/// Carries out once more a call that was left by [`Action::Repeat`], and was counted then.
+pub fn repeat(context: &mut CallContext<'_>, word: u64, arguments: &Arguments) -> i64 {
+    match lookup(word) {
+        Ok(entry) => to_register((entry.run)(context, arguments)),
+        Err(errno) => errno.to_result(),
+    }
 }
 
 #[inline]

@@ -127,6 +127,10 @@ fn wait(
     let vcpu = context.vcpu;
     let shared = services.vcpus.get(vcpu).ok_or(Errno::EINVAL)?;
     loop {
+        if services.vcpus.rest.is_wanted() && !services.vcpus.stopping() {
+            context.action = Some(Action::Repeat { timeout: None });
+            return Ok(0);
+        }
         services.timers.run_due(vcpu, services);
         let now = services.clock.now();
         // A kick that is not needed to end this wait is for the next one.
@@ -159,9 +163,10 @@ fn wait(
             done(shared.is_kicked(), false).is_some()
                 || services.vcpus.stopping()
                 || shared.stop_requested()
+                || services.vcpus.rest.is_wanted()
                 || services.timers.next_deadline(vcpu) != next_timer
         });
         state(RUN_STATE_RUNNING);
-        steal::update(context.monitor);
+        steal::update(context.monitor, shared);
     }
 }

@@ -28,14 +28,14 @@ pub fn ordered_timestamp() -> u64 {
 const SUB_BUCKETS: u64 = 8;
 /// Powers of two: what takes longer than 2^42 cycles, half an hour, goes into the last bucket.
 const POWERS: u64 = 42;
-const BUCKETS: usize = (POWERS * SUB_BUCKETS) as usize;
+pub(super) const BUCKETS: usize = (POWERS * SUB_BUCKETS) as usize;
 
 /// A log-linear histogram of TSC cycles, of fixed size.
 #[derive(Clone, Debug, FromZeros)]
 pub struct Histogram {
-    buckets: [u64; BUCKETS],
-    count: u64,
-    max: u64,
+    pub(super) buckets: [u64; BUCKETS],
+    pub(super) count: u64,
+    pub(super) max: u64,
 }
 
 impl Default for Histogram {
@@ -52,7 +52,7 @@ impl Histogram {
     /// The bucket of a value: the exponent and the first bits of the mantissa that it has as
     /// a floating-point number, which takes fewer instructions than any shifting.
     #[inline]
-    fn bucket(value: u64) -> usize {
+    pub(super) fn bucket(value: u64) -> usize {
         const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1 - SUB_BUCKETS.trailing_zeros();
         const ONE: u64 = 1f64.to_bits() >> MANTISSA_BITS;
         let bits = (value.max(1) as i64 as f64).to_bits();
@@ -106,7 +106,7 @@ impl Histogram {
     }
 }
 
-/// The counters of one vCPU.
+/// What was counted of one vCPU or several, until some moment.
 #[derive(Clone, Debug)]
 pub struct CallStats {
     /// Exits for other reasons than a hypercall.
@@ -117,8 +117,7 @@ pub struct CallStats {
     pub batched: u64,
     /// Call words that name no call, or have reserved bits set.
     pub unknown: u64,
-    // Allocated once for all calls, so that counting never allocates.
-    latencies: Box<[Histogram]>,
+    pub(super) latencies: Box<[Histogram]>,
 }
 
 impl Default for CallStats {
@@ -153,21 +152,6 @@ impl CallStats {
         }
     }
 
-    /// Counts a call by its position in [`CALLS`].
-    #[inline]
-    pub fn record(&mut self, index: u16, cycles: u64) {
-        if let Some(histogram) = self.latencies.get_mut(usize::from(index)) {
-            histogram.record(cycles);
-        }
-    }
-
-    /// Counts a call word that leads to no handler.
-    #[cold]
-    pub fn record_unknown(&mut self) {
-        self.failed += 1;
-        self.unknown += 1;
-    }
-
     /// How many hypercalls were made, counting a batch as one.
     pub fn hypercalls(&self) -> u64 {
         self.latencies.iter().map(Histogram::count).sum::<u64>() + self.unknown
@@ -178,15 +162,27 @@ impl CallStats {
         self.hypercalls() + self.other_exits.total()
     }
 
+    /// How often the guest was left for each reason, for those that occurred.
+    pub fn exits_by_reason(&self) -> Vec<(&'static str, u64)> {
+        let hypercalls = ("hypercall", self.hypercalls());
+        let calls = std::iter::once(hypercalls).filter(|&(_, count)| count > 0);
+        calls.chain(self.other_exits.nonzero()).collect()
+    }
+
+    /// The calls that were made, each with the cycles of the TSC that the VMM spent on it.
+    pub fn latencies(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        let calls = CALLS.iter().zip(&self.latencies);
+        calls
+            .filter(|(_, histogram)| histogram.count() > 0)
+            .map(|(call, histogram)| (call.name, histogram))
+    }
+
     /// The calls that were made, with the time that the VMM spent on each.
     pub fn summary(&self, tsc_frequency: u64) -> Vec<CallSummary> {
         let nanoseconds = |cycles: u64| nanoseconds(cycles, tsc_frequency);
-        CALLS
-            .iter()
-            .zip(&self.latencies)
-            .filter(|(_, histogram)| histogram.count() > 0)
-            .map(|(call, histogram)| CallSummary {
-                name: call.name,
+        self.latencies()
+            .map(|(name, histogram)| CallSummary {
+                name,
                 count: histogram.count(),
                 p50_ns: nanoseconds(histogram.quantile(0.5)),
                 p99_ns: nanoseconds(histogram.quantile(0.99)),

@@ -46,10 +46,9 @@ exit_reasons! {
 pub struct ExitCounts([u64; ExitReason::ALL.len()]);
 
 impl ExitCounts {
-    /// Counts an exit.
-    #[inline]
-    pub fn record(&mut self, reason: ExitReason) {
-        self.0[reason as usize] += 1;
+    /// Adds exits for a reason.
+    pub fn add_many(&mut self, reason: ExitReason, count: u64) {
+        self.0[reason as usize] += count;
     }
 
     /// Adds the counts of another vCPU.

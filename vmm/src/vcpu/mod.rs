@@ -12,16 +12,17 @@ pub mod exit;
 pub mod kick;
 pub mod kvm_stats;
 pub mod registers;
+pub mod rest;
 pub mod run_page;
 pub mod shared;
 pub mod steal;
 mod sync_regs;
+mod unfinished;
 mod upcall;
 
 use crate::carrier::Mode;
 use crate::hypercall::deferred::drain_deferred;
 use crate::hypercall::page::Sequence;
-use crate::hypercall::stats::CallStats;
 use crate::hypercall::{Action, CallContext, Services, dispatch};
 use crate::memory::MemoryError;
 use crate::monitor::code::Entry;
@@ -40,6 +41,7 @@ use std::mem::offset_of;
 use std::time::Duration;
 use sync_regs::SyncRegs;
 use thiserror::Error;
+use unfinished::UnfinishedCall;
 use upcall::Delivery;
 
 /// RFLAGS that `trap_return` restores: CF, PF, AF, ZF, SF, TF, DF, OF, RF, AC and ID.
@@ -136,8 +138,6 @@ pub struct Vcpu {
     fresh: bool,
     /// Whether KVM has yet to complete the instruction of the last exit.
     incomplete: bool,
-    /// Counters of calls and exits.
-    pub stats: CallStats,
 }
 
 impl Vcpu {
@@ -174,7 +174,6 @@ impl Vcpu {
             root,
             fresh: true,
             incomplete: false,
-            stats: CallStats::default(),
         }
     }
 
@@ -186,6 +185,7 @@ impl Vcpu {
             return Ok(None);
         };
         shared.adopt_thread();
+        let _presence = services.vcpus.rest.enter(number);
         let _timers = services
             .timers
             .attach(number)
@@ -201,7 +201,7 @@ impl Vcpu {
                 .register(self.page.immediate_exit(), self.sync.wish())
         };
         loop {
-            let Some(start) = wait_for_start(services, shared, number) else {
+            let Some(start) = self.wait_for_start(services, shared) else {
                 return Ok(None);
             };
             self.start_at(start, services)?;
@@ -219,6 +219,34 @@ impl Vcpu {
                     }
                 }
             }
+        }
+    }
+
+    /// Waits until the vCPU is started; `None` when the VM ends.
+    fn wait_for_start(&mut self, services: &Services, shared: &VcpuShared) -> Option<StartAt> {
+        let number = self.monitor.vcpu();
+        loop {
+            if services.vcpus.stopping() {
+                return None;
+            }
+            if services.vcpus.rest.is_wanted() {
+                self.rest(None, services, shared);
+                continue;
+            }
+            // Timers run though nobody is there to be told: another vCPU may poll their ports.
+            services.timers.run_due(number, services);
+            let until = services.timers.next_deadline(number);
+            if let Some(start) = shared.take_start() {
+                return Some(start);
+            }
+            let time =
+                until.map(|until| Duration::from_nanos(until.saturating_sub(services.clock.now())));
+            shared.park(time, || {
+                services.vcpus.stopping()
+                    || services.vcpus.rest.is_wanted()
+                    || shared.state() != RUN_STATE_STOPPED
+                    || services.timers.next_deadline(number) != until
+            });
         }
     }
 
@@ -274,12 +302,13 @@ impl Vcpu {
                 // the guest's page tables and no further. The next one is a #PF.
                 Ok(None) if self.page.is_access_to(services.grants.window()) => {
                     self.incomplete = true;
-                    self.stats.other_exits.record(ExitReason::Mmio);
+                    shared.stats.record_exit(ExitReason::Mmio);
                     continue;
                 }
                 Ok(None) => {
                     self.incomplete = true;
-                    return self.crash(Some(self.page.fatal_exit())).map(Left::End);
+                    let exit = self.page.fatal_exit();
+                    return self.crash(Some(exit), shared).map(Left::End);
                 }
                 Err(error) => {
                     self.incomplete = false;
@@ -294,7 +323,7 @@ impl Vcpu {
                 services,
                 vcpu: self.monitor.vcpu(),
                 monitor: &self.monitor,
-                stats: &mut self.stats,
+                stats: &shared.stats,
                 action: None,
             };
             if self.call.deferred() != 0 {
@@ -307,7 +336,8 @@ impl Vcpu {
             if context.action.is_some()
                 && let Some(action) = context.action.take()
             {
-                if let Some(left) = self.act(action)? {
+                let call = UnfinishedCall::new(carried, word, arguments);
+                if let Some(left) = self.conclude(call, action, services, shared)? {
                     return Ok(left);
                 }
                 shared.note_attention();
@@ -330,6 +360,10 @@ impl Vcpu {
             }
             if shared.stop_requested() {
                 return Ok(Some(Left::Stopped));
+            }
+            if services.vcpus.rest.is_wanted() {
+                self.rest(None, services, shared);
+                continue;
             }
             services.timers.run_due(self.monitor.vcpu(), services);
             if !self.upcall_due(services)? {
@@ -360,12 +394,15 @@ impl Vcpu {
     }
 
     #[cold]
-    fn act(&mut self, action: Action) -> Result<Option<Left>, VcpuError> {
+    fn act(&mut self, action: Action, shared: &VcpuShared) -> Result<Option<Left>, VcpuError> {
         match action {
             Action::Shutdown(code) => Ok(Some(Left::End(Ending::Shutdown(code)))),
             Action::Reboot => Ok(Some(Left::End(Ending::Reboot))),
-            Action::Crash => self.crash(None).map(|ending| Some(Left::End(ending))),
-            Action::Interrupted => Ok(Some(Left::End(Ending::Stopped))),
+            Action::Crash => self
+                .crash(None, shared)
+                .map(|ending| Some(Left::End(ending))),
+            // A call that is to be repeated was, before this.
+            Action::Interrupted | Action::Repeat { .. } => Ok(Some(Left::End(Ending::Stopped))),
             Action::StopVcpu => Ok(Some(Left::Stopped)),
             // It does not touch what completing the exit does.
             Action::SetTls(base) => {
@@ -408,7 +445,7 @@ impl Vcpu {
     ) -> Result<Option<Ending>, VcpuError> {
         match error.raw_os_error() {
             Some(libc::EINTR) => {
-                self.stats.other_exits.record(ExitReason::Signal);
+                shared.stats.record_exit(ExitReason::Signal);
                 self.fd.set_kvm_immediate_exit(0);
                 // A timer has no other way to say that it is due.
                 shared.note_attention();
@@ -418,10 +455,13 @@ impl Vcpu {
             // An access that the host's mapping forbids. RAM is mapped so that there is none,
             // and if there is one all the same, it was the guest's.
             Some(libc::EFAULT) => self
-                .crash(Some(FatalExit::Mmio {
-                    gpa: 0,
-                    write: true,
-                }))
+                .crash(
+                    Some(FatalExit::Mmio {
+                        gpa: 0,
+                        write: true,
+                    }),
+                    shared,
+                )
                 .map(Some),
             errno => {
                 let errno = errno.unwrap_or(libc::EIO);
@@ -493,9 +533,9 @@ impl Vcpu {
     }
 
     #[cold]
-    fn crash(&mut self, exit: Option<FatalExit>) -> Result<Ending, VcpuError> {
+    fn crash(&mut self, exit: Option<FatalExit>, shared: &VcpuShared) -> Result<Ending, VcpuError> {
         if let Some(exit) = &exit {
-            self.stats.other_exits.record(exit.reason());
+            shared.stats.record_exit(exit.reason());
         }
         let reported_by_monitor = matches!(
             exit,
@@ -527,28 +567,6 @@ impl Vcpu {
             system,
             trap,
         })))
-    }
-}
-
-/// Waits until the vCPU is started; `None` when the VM ends.
-fn wait_for_start(services: &Services, shared: &VcpuShared, number: u32) -> Option<StartAt> {
-    loop {
-        // Timers run though nobody is there to be told: another vCPU may poll their ports.
-        services.timers.run_due(number, services);
-        let until = services.timers.next_deadline(number);
-        if services.vcpus.stopping() {
-            return None;
-        }
-        if let Some(start) = shared.take_start() {
-            return Some(start);
-        }
-        let time =
-            until.map(|until| Duration::from_nanos(until.saturating_sub(services.clock.now())));
-        shared.park(time, || {
-            services.vcpus.stopping()
-                || shared.state() != RUN_STATE_STOPPED
-                || services.timers.next_deadline(number) != until
-        });
     }
 }
 

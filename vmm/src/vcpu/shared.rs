@@ -6,6 +6,9 @@
 
 use super::affinity::{self, Processors};
 use super::kick::Kicker;
+use super::rest::Rest;
+use super::steal::{self, ThreadTime};
+use crate::hypercall::live_stats::{Counter, LiveStats};
 use crate::sync::lock;
 use pv_abi::vcpu_page::{RUN_STATE_BLOCKED, RUN_STATE_RUNNABLE, RUN_STATE_STOPPED};
 use rustix::thread::{CpuSet, Pid, gettid};
@@ -39,6 +42,8 @@ pub struct Vcpus {
     stop: Mutex<()>,
     /// Notified when a vCPU has stopped.
     stopped: Condvar,
+    /// Where they are while the VM is paused.
+    pub rest: Rest,
 }
 
 /// What is shared about one vCPU.
@@ -49,6 +54,8 @@ pub struct VcpuShared {
     /// `sched_kick` came.
     kicked: AtomicBool,
     stop_requested: AtomicBool,
+    /// Somebody wants something of it while it rests.
+    asked: AtomicBool,
     /// `RUN_STATE_*`.
     state: AtomicU32,
     parked: AtomicBool,
@@ -56,6 +63,10 @@ pub struct VcpuShared {
     thread: Mutex<Option<Adopted>>,
     /// Ends KVM_RUN.
     pub kicker: Kicker,
+    /// What its thread counts.
+    pub stats: LiveStats,
+    /// Steal time, in nanoseconds, as the guest was told last.
+    pub steal: Counter,
 }
 
 /// A vCPU's thread.
@@ -88,6 +99,7 @@ impl Vcpus {
             stopping: AtomicBool::new(false),
             stop: Mutex::new(()),
             stopped: Condvar::new(),
+            rest: Rest::default(),
         }
     }
 
@@ -185,8 +197,7 @@ impl Vcpus {
             return Err(CannotStop);
         };
         let mut guard = self.begin_to_stop(own)?;
-        target.stop_requested.store(true, Ordering::SeqCst);
-        target.call_attention();
+        target.request_stop();
         let begun = Instant::now();
         loop {
             if target.state() == RUN_STATE_STOPPED {
@@ -254,11 +265,14 @@ impl VcpuShared {
             attention: AtomicBool::new(false),
             kicked: AtomicBool::new(false),
             stop_requested: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             state: AtomicU32::new(RUN_STATE_STOPPED),
             parked: AtomicBool::new(false),
             start: Mutex::new(None),
             thread: Mutex::new(None),
             kicker: Kicker::default(),
+            stats: LiveStats::default(),
+            steal: Counter::default(),
         }
     }
 
@@ -305,6 +319,12 @@ impl VcpuShared {
         })
     }
 
+    /// How long its thread has run and waited for a processor; `None` where the host does not say.
+    pub fn schedstat(&self) -> Option<ThreadTime> {
+        let thread = lock(&self.thread).as_ref()?.id;
+        steal::of_thread(thread)
+    }
+
     /// Whether there is a kick to take.
     pub fn is_kicked(&self) -> bool {
         self.kicked.load(Ordering::SeqCst)
@@ -318,6 +338,28 @@ impl VcpuShared {
     /// Whether somebody wants this vCPU to stop.
     pub fn stop_requested(&self) -> bool {
         self.stop_requested.load(Ordering::SeqCst)
+    }
+
+    /// Has the vCPU stop, when it looks; for who then waits until it has.
+    pub fn request_stop(&self) {
+        self.stop_requested.store(true, Ordering::SeqCst);
+        self.call_attention();
+    }
+
+    /// Wakes a vCPU that rests, so that it serves what it was asked for.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether somebody has asked.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Takes what was asked.
+    pub fn take_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::SeqCst)
     }
 
     /// Where the vCPU is to start, once.

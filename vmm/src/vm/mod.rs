@@ -3,8 +3,10 @@
 pub mod host;
 pub mod load;
 pub mod machine;
+pub mod pause;
 pub mod probe;
 pub mod stages;
+pub mod stats;
 
 use crate::carrier::{Carrier, Mode, Privilege};
 use crate::console::Console;
@@ -28,6 +30,7 @@ use crate::time::tsc;
 use crate::vcpu::kvm_stats::ExitCounter;
 use crate::vcpu::shared::StartAt;
 use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
+pub use kvm_ioctls::Kvm;
 use load::{Contents, LoadError};
 use machine::{Machine, MachineError};
 use probe::{HostModes, ModeError};
@@ -146,6 +149,9 @@ pub struct Vm {
 pub struct VmControl {
     /// What the vCPUs share.
     pub services: Services,
+    /// Whether the VM is paused; held while that changes.
+    paused: Mutex<bool>,
+    tsc_frequency: u64,
 }
 
 impl VmControl {
@@ -288,7 +294,11 @@ impl Vm {
                 argument: start.start_info,
             },
         );
-        let control = Arc::new(VmControl { services });
+        let control = Arc::new(VmControl {
+            services,
+            paused: Mutex::new(false),
+            tsc_frequency,
+        });
         let listener: Weak<VmControl> = Arc::downgrade(&control);
         control.services.console.input().set_listener(listener);
         stages.done("vcpu");
@@ -359,22 +369,12 @@ impl Vm {
 
     /// The counters of calls, of all vCPUs together.
     pub fn stats(&self) -> CallStats {
-        let mut total = CallStats::default();
-        for vcpu in &self.vcpus {
-            total.add(&vcpu.stats);
-        }
-        total
+        self.control.stats().calls()
     }
 
     /// How often the guest was left for each reason, for those that occurred.
     pub fn exits(&self) -> Vec<(&'static str, u64)> {
-        let stats = self.stats();
-        let hypercalls = stats.hypercalls();
-        let mut exits: Vec<_> = stats.other_exits.nonzero().collect();
-        if hypercalls > 0 {
-            exits.insert(0, ("hypercall", hypercalls));
-        }
-        exits
+        self.stats().exits_by_reason()
     }
 
     /// Reads eight bytes of the guest's memory by virtual address, as a vCPU with this CR3 does.

@@ -86,6 +86,10 @@ impl Backend for BlockDevice {
         })
     }
 
+    fn finishes_first(&self) -> bool {
+        true
+    }
+
     fn stop(&mut self) -> Work<'_, ()> {
         Box::pin(async move {
             self.drain().await;

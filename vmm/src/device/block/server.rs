@@ -13,6 +13,7 @@ use super::request::Status;
 use crate::device::DeviceError;
 use crate::device::backend::Active;
 use crate::device::chain::Chain;
+use crate::device::gate::Gate;
 use crate::device::queue::DeviceQueue;
 use crate::device::rate::RateLimiter;
 use crate::device::stats::DeviceStats;
@@ -39,6 +40,7 @@ pub(super) struct Server<'a> {
     pub(super) engine: &'a mut Engine,
     pub(super) in_flight: &'a mut InFlight,
     stats: Arc<DeviceStats>,
+    gate: Arc<Gate>,
     queues: Vec<Served>,
     first: usize,
     // Without FLUSH a driver counts on what was written being on disk (virtio 1.2, 5.2.6.2).
@@ -67,6 +69,7 @@ impl<'a> Server<'a> {
             engine: device.engine.as_mut()?,
             in_flight: &mut device.in_flight,
             stats: active.stats,
+            gate: active.gate,
             queues: queues
                 .map(|queue| Served {
                     queue,
@@ -86,6 +89,9 @@ impl<'a> Server<'a> {
         let mut rounds = 0;
         let mut polling = Polling::new(Instant::now());
         loop {
+            if self.gate.is_closed() && self.engine.in_flight() == 0 {
+                self.gate.hold();
+            }
             if self.round()? {
                 polling.worked(Instant::now());
                 rounds += 1;
@@ -105,7 +111,8 @@ impl<'a> Server<'a> {
     /// Takes and starts, ends and tells. Whether there was anything.
     fn round(&mut self) -> Result<bool, DeviceError> {
         let failed = DeviceError::host("the disk's I/O");
-        let started = self.start()?;
+        // What is under way ends before the VM is paused, and nothing more begins.
+        let started = !self.gate.is_closed() && self.start()?;
         self.engine.submit().map_err(&failed)?;
         let mut ended = false;
         while let Some(done) = self.engine.take().map_err(&failed)? {
@@ -203,8 +210,9 @@ impl<'a> Server<'a> {
     /// Waits until there may be something to do. Whether it is the driver who rang.
     async fn sleep(&mut self) -> Result<bool, DeviceError> {
         let limited = self.limited;
+        let gate = Arc::clone(&self.gate);
         // A request that cannot be started is not waited for.
-        let listens = limited.is_none() && self.in_flight.has_room();
+        let listens = limited.is_none() && self.in_flight.has_room() && !gate.is_closed();
         let queues = self.queues.iter_mut().filter(|_| listens);
         type Waiting<'w> = Pin<Box<dyn Future<Output = Result<(), DeviceError>> + 'w>>;
         let mut waiting: Vec<Waiting<'_>> = queues
@@ -229,6 +237,7 @@ impl<'a> Server<'a> {
                 Ok(false)
             }
             () = timer => Ok(false),
+            () = gate.closed(), if !gate.is_closed() => Ok(false),
         }
     }
 }

@@ -14,8 +14,8 @@ fn every_call_can_succeed() {
         world.prepare(call);
         let rax = world.dispatch(good_word(call), &good_arguments(call));
         assert!(answer(rax).is_ok(), "{}: {rax}", call.name);
-        assert_eq!(world.stats.hypercalls(), 1);
-        assert_eq!(world.stats.failed, 0);
+        assert_eq!(world.stats().hypercalls(), 1);
+        assert_eq!(world.stats().failed, 0);
     }
 }
 
@@ -30,8 +30,8 @@ fn a_number_without_a_call_is_refused() {
         assert_eq!(answer(rax), Err(ENOSYS), "{number:#x}");
     }
     assert!(world.snapshot() == before);
-    assert_eq!(world.stats.unknown, unknown.len() as u64);
-    assert_eq!(world.stats.failed, unknown.len() as u64);
+    assert_eq!(world.stats().unknown, unknown.len() as u64);
+    assert_eq!(world.stats().failed, unknown.len() as u64);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_word_with_any_other_bit_is_refused() {
             assert_eq!(answer(rax), Err(EINVAL), "{} as {word:#x}", call.name);
         }
         assert!(world.snapshot() == before, "{}", call.name);
-        assert_eq!(world.stats.failed, bad_words(call).len() as u64);
+        assert_eq!(world.stats().failed, bad_words(call).len() as u64);
     }
 }
 
@@ -82,8 +82,8 @@ fn a_32_bit_argument_with_a_high_bit_is_refused() {
             }
         }
         assert!(world.snapshot() == before, "{}", call.name);
-        assert_eq!(world.stats.failed, world.stats.hypercalls());
-        assert_eq!(world.stats.unknown, 0);
+        assert_eq!(world.stats().failed, world.stats().hypercalls());
+        assert_eq!(world.stats().unknown, 0);
     }
 }
 
@@ -109,6 +109,6 @@ fn a_call_that_must_not_be_in_a_batch_fails_there_and_does_nothing() {
             assert_eq!(result, Err(EPERM), "{}", call.name);
             assert!(world.snapshot() == before, "{}", call.name);
         }
-        assert_eq!((world.stats.hypercalls(), world.stats.batched), (1, 1));
+        assert_eq!((world.stats().hypercalls(), world.stats().batched), (1, 1));
     }
 }

@@ -131,8 +131,8 @@ fn a_batch_goes_on_behind_an_element_that_fails() {
     ];
     assert_eq!(world.batch_results(BATCH, 6), expected.map(Some));
     // The batch itself has not failed.
-    assert_eq!((world.stats.hypercalls(), world.stats.failed), (1, 0));
-    assert_eq!((world.stats.batched, world.stats.unknown), (6, 0));
+    assert_eq!((world.stats().hypercalls(), world.stats().failed), (1, 0));
+    assert_eq!((world.stats().batched, world.stats().unknown), (6, 0));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_batch_stops_behind_an_element_that_fails_if_it_is_told_to() {
         None,
     ];
     assert_eq!(world.batch_results(BATCH, 6), expected);
-    assert_eq!(world.stats.batched, 2);
+    assert_eq!(world.stats().batched, 2);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_batch_has_up_to_512_elements() {
         Ok(BATCH_MAX)
     );
     assert_eq!(world.batch_results(batch, count), vec![Some(Ok(7)); 512]);
-    assert_eq!(world.stats.batched, count);
+    assert_eq!(world.stats().batched, count);
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
             let seal = by_number(number::as_seal).unwrap();
             let rax = world.dispatch(good_word(seal), &good_arguments(seal));
             answer(rax).unwrap();
-            world.stats = Default::default();
+            world.live = Default::default();
             vec![(world, arguments)]
         }
         (number::mem_share, ENOSPC) => {
@@ -278,7 +278,7 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
             for _ in 1..GRANTS {
                 world.call(number::mem_share, &arguments).unwrap();
             }
-            world.stats = Default::default();
+            world.live = Default::default();
             vec![(world, arguments)]
         }
 
@@ -534,7 +534,7 @@ fn every_documented_error_can_be_provoked_and_does_nothing() {
                 let rax = world.dispatch(good_word(call), &registers(&arguments));
                 assert_eq!(answer(rax), Err(errno), "{what}");
                 assert!(world.snapshot() == before, "{what}");
-                assert_eq!((world.stats.hypercalls(), world.stats.failed), (1, 1));
+                assert_eq!((world.stats().hypercalls(), world.stats().failed), (1, 1));
             }
         }
     }
@@ -686,7 +686,7 @@ fn all_attached() -> Provocation {
 fn started() -> World {
     let mut world = World::new();
     world.call(number::vcpu_start, &[2, 0, 0, 0]).unwrap();
-    world.stats = Default::default();
+    world.live = Default::default();
     world
 }
 
@@ -712,7 +712,7 @@ fn full_of(call: u16, priority: u64, count: u64) -> World {
     for _ in 0..count {
         world.call(call, &[0, priority]).unwrap();
     }
-    world.stats = Default::default();
+    world.live = Default::default();
     world
 }
 
@@ -722,6 +722,6 @@ fn all_read() -> World {
     world
         .call(number::io_console_read, &[BUFFER, 100, 0])
         .unwrap();
-    world.stats = Default::default();
+    world.live = Default::default();
     world
 }

@@ -29,7 +29,7 @@ impl Watched {
         let mut world = World::in_mode(mode);
         // Nobody types while a test runs, so no call may wait.
         let _ = world.call(number::io_console_read, &[0, 100, 0]);
-        world.stats = Default::default();
+        world.live = Default::default();
         world.input.push(typed);
         world.input.close();
         memory.put(&world);
@@ -104,7 +104,8 @@ impl Watched {
             Some(Action::StopVcpu) => number::vcpu_stop,
             Some(Action::SetRoots { .. }) => number::as_switch,
             // What waits ends when the VM does.
-            Some(Action::Interrupted) => return,
+            // Nobody pauses it.
+            Some(Action::Interrupted | Action::Repeat { .. }) => return,
         };
         assert_eq!(call.word, u64::from(owner));
     }
@@ -118,7 +119,7 @@ impl Watched {
         assert_eq!(world.event_words(), model.ports.words());
         assert_eq!(world.report(), format!("{:?}", model.report));
         assert_eq!(format!("{:?}", world.action), format!("{:?}", model.action));
-        let stats = &world.stats;
+        let stats = &world.stats();
         assert_eq!(stats.exits(), model.stats.exits);
         assert_eq!(stats.hypercalls(), model.stats.hypercalls);
         assert_eq!(stats.failed, model.stats.failed_hypercalls);

@@ -13,6 +13,7 @@ use crate::event::port::{Kind, Source};
 use crate::event::reference::Words;
 use crate::grant::window::Window;
 use crate::grant::{Domains, GrantedRange, Seat};
+use crate::hypercall::live_stats::LiveStats;
 use crate::hypercall::page::HypercallPage;
 use crate::hypercall::stats::CallStats;
 use crate::hypercall::{Action, Arguments, CallContext, Services, ServicesConfig, dispatch};
@@ -291,7 +292,7 @@ impl Snapshot {
 
 pub(super) struct World {
     pub services: Arc<Services>,
-    pub stats: CallStats,
+    pub live: LiveStats,
     /// Where somebody types.
     pub input: Arc<InputBuffer>,
     /// What the last call wants beside its answer.
@@ -425,7 +426,7 @@ impl World {
                 grant_slots: Box::new(Arc::clone(&slots)),
                 clock: Clock::start(1_000_000_000, 0),
             })),
-            stats: CallStats::default(),
+            live: LiveStats::default(),
             input,
             action: None,
             has_entropy: true,
@@ -568,13 +569,18 @@ impl World {
         own.attach(PEER, ATTACHED).unwrap();
     }
 
+    /// What was counted.
+    pub fn stats(&self) -> CallStats {
+        self.live.read()
+    }
+
     /// Carries a call out.
     pub fn dispatch(&mut self, word: u64, arguments: &Arguments) -> i64 {
         let mut context = CallContext {
             services: &self.services,
             vcpu: CALLER,
             monitor: &self.monitors[CALLER as usize],
-            stats: &mut self.stats,
+            stats: &self.live,
             action: None,
         };
         let mut dispatch = || dispatch(&mut context, word, arguments);
