@@ -53,7 +53,11 @@ pub fn spec(spec: &VmSpec, at: &str) -> Vec<FieldError> {
     if let Some(wrong) = image(&spec.image.0, true) {
         found.add(format!("{at}/image"), wrong);
     }
-    if let Some(wrong) = spec.initrd.as_deref().and_then(|initrd| image(initrd, false)) {
+    if let Some(wrong) = spec
+        .initrd
+        .as_deref()
+        .and_then(|initrd| image(initrd, false))
+    {
         found.add(format!("{at}/initrd"), wrong);
     }
     let line = &spec.command_line;
@@ -64,11 +68,15 @@ pub fn spec(spec: &VmSpec, at: &str) -> Vec<FieldError> {
     );
     resources(&mut found, &spec.resources, &format!("{at}/resources"));
     devices(&mut found, &spec.devices, &format!("{at}/devices"));
-    found.0.extend(restart(&spec.restart, &format!("{at}/restart")));
+    found
+        .0
+        .extend(restart(&spec.restart, &format!("{at}/restart")));
     if let Some(wrong) = grace(spec.grace_ms.0) {
         found.add(format!("{at}/grace_ms"), wrong);
     }
-    found.0.extend(labels(&spec.labels, &format!("{at}/labels")));
+    found
+        .0
+        .extend(labels(&spec.labels, &format!("{at}/labels")));
     found.0
 }
 
@@ -77,9 +85,8 @@ pub fn name(name: &str) -> Option<String> {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase());
     let rest = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    (!first || !rest || name.len() > 63).then(|| {
-        format!("{name:?} is no name: 1 to 63 of a-z, 0-9 and -, beginning with a letter")
-    })
+    (!first || !rest || name.len() > 63)
+        .then(|| format!("{name:?} is no name: 1 to 63 of a-z, 0-9 and -, beginning with a letter"))
 }
 
 /// What is wrong with the name of an image of the store, as in `store:NAME`.
@@ -87,7 +94,10 @@ pub fn image_name(name: &str) -> Option<String> {
     let right = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     let fits = (1..=127).contains(&name.len())
         && name.bytes().all(right)
-        && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric());
     (!fits).then(|| {
         format!(
             "{name:?} is no name of an image: 1 to 127 of a-z, A-Z, 0-9, -, _ and ., beginning \
@@ -99,7 +109,10 @@ pub fn image_name(name: &str) -> Option<String> {
 /// Whether this is the digest of an image: `sha256:` and 64 lower-case hexadecimal digits.
 pub fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(|digits| {
-        digits.len() == 64 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        digits.len() == 64
+            && digits
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 
@@ -143,7 +156,10 @@ pub fn labels(labels: &BTreeMap<String, String>, at: &str) -> Vec<FieldError> {
     found.unless(
         labels.len() <= MAX_LABELS,
         at,
-        format!("there are {}, and may be at most {MAX_LABELS}", labels.len()),
+        format!(
+            "there are {}, and may be at most {MAX_LABELS}",
+            labels.len()
+        ),
     );
     for (key, value) in labels {
         let field = format!("{at}/{}", pointer(key));
@@ -327,7 +343,10 @@ fn devices(found: &mut Findings, devices: &Devices, at: &str) {
             if let Some(wrong) = device_id(name) {
                 found.add(format!("{at}/name"), wrong);
             } else if !names.insert(name) {
-                found.add(format!("{at}/name"), format!("another port has the name {name:?}"));
+                found.add(
+                    format!("{at}/name"),
+                    format!("another port has the name {name:?}"),
+                );
             }
         }
         let (end, wrong) = match &port.end {
@@ -372,7 +391,11 @@ fn disk(found: &mut Findings, disk: &Disk, at: &str) {
         );
     }
     for (name, rate) in [("rate", disk.rate), ("iops", disk.iops)] {
-        found.unless(rate != Some(0), format!("{at}/{name}"), "0 would let nothing through");
+        found.unless(
+            rate != Some(0),
+            format!("{at}/{name}"),
+            "0 would let nothing through",
+        );
     }
     if let Some(queues) = disk.queues {
         found.unless(
@@ -443,7 +466,9 @@ fn is_mac(text: &str) -> bool {
         .collect();
     bytes.len() == 6
         && bytes.iter().all(Option::is_some)
-        && bytes.first().is_some_and(|first| first.is_some_and(|b| b & 1 == 0))
+        && bytes
+            .first()
+            .is_some_and(|first| first.is_some_and(|b| b & 1 == 0))
 }
 
 fn share(found: &mut Findings, share: &Share, at: &str) {
@@ -488,11 +513,20 @@ mod tests {
             (r#"{"initrd": "builtin"}"#, "/initrd"),
             (r#"{"resources": {"vcpus": 0}}"#, "/resources/vcpus"),
             (r#"{"resources": {"memory": 4097}}"#, "/resources/memory"),
-            (r#"{"resources": {"cpu_weight": 0}}"#, "/resources/cpu_weight"),
-            (r#"{"resources": {"cpu_quota": 6401}}"#, "/resources/cpu_quota"),
+            (
+                r#"{"resources": {"cpu_weight": 0}}"#,
+                "/resources/cpu_weight",
+            ),
+            (
+                r#"{"resources": {"cpu_quota": 6401}}"#,
+                "/resources/cpu_quota",
+            ),
             (r#"{"resources": {"cpus": "3-1"}}"#, "/resources/cpus"),
             (r#"{"restart": {"backoff_ms": 1}}"#, "/restart/backoff_ms"),
-            (r#"{"restart": {"max_failures": 0}}"#, "/restart/max_failures"),
+            (
+                r#"{"restart": {"max_failures": 0}}"#,
+                "/restart/max_failures",
+            ),
             (r#"{"grace_ms": 600001}"#, "/grace_ms"),
             (r#"{"labels": {"a/b=": ""}}"#, "/labels/a~1b="),
             (
@@ -515,7 +549,10 @@ mod tests {
                 r#"{"devices": {"shares": [{"path": "x", "tag": "t"}]}}"#,
                 "/devices/shares/0/path",
             ),
-            (r#"{"devices": {"vsock": {"cid": 2}}}"#, "/devices/vsock/cid"),
+            (
+                r#"{"devices": {"vsock": {"cid": 2}}}"#,
+                "/devices/vsock/cid",
+            ),
             (
                 r#"{"devices": {"ports": [{"end": {"file": "x"}}]}}"#,
                 "/devices/ports/0/end/file",

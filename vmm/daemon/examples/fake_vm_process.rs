@@ -188,7 +188,11 @@ impl Fake {
                     return Some(Ok(Answer::Done));
                 }
                 let asked = grace_ms > 0 && self.word("ignore-shutdown").is_none();
-                let kind = if asked { EndKind::Shutdown } else { EndKind::Stopped };
+                let kind = if asked {
+                    EndKind::Shutdown
+                } else {
+                    EndKind::Stopped
+                };
                 self.end(kind, 0, None)
             }
             Request::Pause | Request::Resume if self.word("refuse").is_some() => {

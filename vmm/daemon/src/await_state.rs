@@ -11,7 +11,10 @@ use std::sync::Arc;
 ///
 /// Nowhere: the guest never ran.
 pub async fn started(handle: &Handle, start: u64) -> Result<Arc<Vm>> {
-    let vm = until(handle, |vm| vm.starts != start || vm.state != VmState::Starting).await?;
+    let vm = until(handle, |vm| {
+        vm.starts != start || vm.state != VmState::Starting
+    })
+    .await?;
     if vm.starts != start || vm.running.is_some() || vm.ended.is_none() {
         return Ok(vm);
     }

@@ -47,7 +47,14 @@ impl Events {
     }
 
     /// Tells of an event.
-    pub fn tell(&self, kind: EventKind, vm: Uuid, name: &str, state: VmState, message: Option<String>) {
+    pub fn tell(
+        &self,
+        kind: EventKind,
+        vm: Uuid,
+        name: &str,
+        state: VmState,
+        message: Option<String>,
+    ) {
         let mut known = self.lock();
         if known.next >= known.reserved {
             known.reserved = known.next + RESERVED;

@@ -22,7 +22,10 @@ impl Images {
             self.resolve_one(initrd, format!("{at}/initrd"))?;
         }
         for (number, disk) in spec.devices.disks.iter_mut().enumerate() {
-            self.resolve_one(&mut disk.source, format!("{at}/devices/disks/{number}/source"))?;
+            self.resolve_one(
+                &mut disk.source,
+                format!("{at}/devices/disks/{number}/source"),
+            )?;
         }
         Ok(())
     }
@@ -31,7 +34,10 @@ impl Images {
         if name == BUILTIN || name.starts_with('/') {
             return Ok(());
         }
-        Err(Error::field(field, format!("there is no image {name} in the store")))
+        Err(Error::field(
+            field,
+            format!("there is no image {name} in the store"),
+        ))
     }
 
     /// The file of an image, or what is said of it, in a spec that was resolved.

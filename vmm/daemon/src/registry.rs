@@ -92,7 +92,10 @@ impl Registry {
             .and_then(|id| inner.vms.get(&id))
             .cloned()
             .ok_or_else(|| {
-                Error::new(Kind::NotFound, format!("there is no VM {vm:?}, by id or by name"))
+                Error::new(
+                    Kind::NotFound,
+                    format!("there is no VM {vm:?}, by id or by name"),
+                )
             })
     }
 

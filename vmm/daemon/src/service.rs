@@ -68,7 +68,8 @@ impl StateDir {
         let name = path.join("lock");
         let lock = File::create(&name).map_err(failed(name.clone()))?;
         let private = std::fs::Permissions::from_mode(0o600);
-        lock.set_permissions(private).map_err(failed(name.clone()))?;
+        lock.set_permissions(private)
+            .map_err(failed(name.clone()))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
                 path: path.to_path_buf(),
@@ -196,16 +197,20 @@ async fn sweep_keys(app: Arc<App>) {
 
 /// Stops all VMs, each within its own time.
 async fn stop_all(app: &App) {
-    let stops = app.registry.after(None).into_iter().map(|handle| async move {
-        let stop = routes::command(&handle, |answer| vm::Command::Stop {
-            force: false,
-            grace_ms: None,
-            answer,
+    let stops = app
+        .registry
+        .after(None)
+        .into_iter()
+        .map(|handle| async move {
+            let stop = routes::command(&handle, |answer| vm::Command::Stop {
+                force: false,
+                grace_ms: None,
+                answer,
+            });
+            if stop.await.is_ok() {
+                // It may be deleted meanwhile.
+                let _ = crate::await_state::stopped(&handle).await;
+            }
         });
-        if stop.await.is_ok() {
-            // It may be deleted meanwhile.
-            let _ = crate::await_state::stopped(&handle).await;
-        }
-    });
     futures_util::future::join_all(stops).await;
 }

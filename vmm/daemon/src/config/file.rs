@@ -93,7 +93,12 @@ impl Default for Log {
 impl Log {
     pub(super) fn limits(self) -> Result<LogLimits, ConfigError> {
         let Self { size, files, rate } = self;
-        range("log.size", size, (4096..=1 << 40).contains(&size), "4096 to 1 TiB")?;
+        range(
+            "log.size",
+            size,
+            (4096..=1 << 40).contains(&size),
+            "4096 to 1 TiB",
+        )?;
         range("log.files", files.into(), files <= 100, "at most 100")?;
         Ok(LogLimits { size, files, rate })
     }
@@ -131,7 +136,8 @@ impl Default for Confinement {
 impl Confinement {
     pub(super) fn checked(self) -> Result<Self, ConfigError> {
         let last = self.uid_base.checked_add(self.uid_count);
-        let right = self.uid_count == 0 || (self.uid_base > 0 && last.is_some_and(|l| l < u32::MAX));
+        let right =
+            self.uid_count == 0 || (self.uid_base > 0 && last.is_some_and(|l| l < u32::MAX));
         range(
             "confinement.uid_base",
             self.uid_base.into(),
@@ -189,8 +195,18 @@ impl Limits {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let connections = self.connections;
-        range("limits.vms", self.vms.into(), (1..=100_000).contains(&self.vms), "1 to 100000")?;
-        range("limits.vcpus", self.vcpus.into(), (1..=64).contains(&self.vcpus), "1 to 64")?;
+        range(
+            "limits.vms",
+            self.vms.into(),
+            (1..=100_000).contains(&self.vms),
+            "1 to 100000",
+        )?;
+        range(
+            "limits.vcpus",
+            self.vcpus.into(),
+            (1..=64).contains(&self.vcpus),
+            "1 to 64",
+        )?;
         range(
             "limits.connections",
             connections.into(),
@@ -206,7 +222,12 @@ impl Limits {
     }
 }
 
-fn range(name: &'static str, value: u64, fits: bool, right: &'static str) -> Result<(), ConfigError> {
+fn range(
+    name: &'static str,
+    value: u64,
+    fits: bool,
+    right: &'static str,
+) -> Result<(), ConfigError> {
     if fits {
         Ok(())
     } else {

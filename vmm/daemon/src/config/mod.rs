@@ -128,7 +128,10 @@ impl Config {
             stop_vms: overrides.stop_vms || file.stop_vms,
             runtime: Runtime {
                 program: vec!["/proc/self/exe".into(), "vm-process".into()],
-                kvm: overrides.kvm.or(file.kvm).unwrap_or_else(|| "/dev/kvm".into()),
+                kvm: overrides
+                    .kvm
+                    .or(file.kvm)
+                    .unwrap_or_else(|| "/dev/kvm".into()),
                 start_limit: Duration::from_secs(u64::from(file.limits.start_seconds)),
                 log: file.log.limits()?,
                 confinement: file.confinement.checked()?,

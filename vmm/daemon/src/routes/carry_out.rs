@@ -36,8 +36,8 @@ where
 
 /// An answer in JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>> {
-    let body = serde_json::to_vec(value)
-        .map_err(|error| Error::new(Kind::Internal, error.to_string()))?;
+    let body =
+        serde_json::to_vec(value).map_err(|error| Error::new(Kind::Internal, error.to_string()))?;
     let mut response = (status, body).into_response();
     response.headers_mut().insert(
         header::CONTENT_TYPE,

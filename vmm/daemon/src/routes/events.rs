@@ -41,7 +41,10 @@ pub async fn events(
     };
     let last = match headers.get("Last-Event-ID") {
         Some(value) => {
-            let number = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+            let number = value
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse::<u64>().ok());
             let wrong = || Error::parameter("Last-Event-ID", "it is no number of an event");
             Some(number.ok_or_else(wrong)?)
         }
@@ -49,10 +52,12 @@ pub async fn events(
     };
     let (kept, new) = app.context.events.follow(last);
     let wanted = move |event: &Arc<Event>| vm.as_ref().is_none_or(|vm| event.vm == *vm);
-    let all = stream::iter(kept).chain(follow(new)).filter_map(move |event| {
-        let event = wanted(&event).then(|| of(&event));
-        async move { event }
-    });
+    let all = stream::iter(kept)
+        .chain(follow(new))
+        .filter_map(move |event| {
+            let event = wanted(&event).then(|| of(&event));
+            async move { event }
+        });
     let all = all.map(Ok::<_, Infallible>);
     let ends = async move { app.ends().await };
     Ok(Sse::new(all.take_until(Box::pin(ends))).keep_alive(KeepAlive::default()))
@@ -68,8 +73,14 @@ fn follow(new: Receiver<Arc<Event>>) -> impl Stream<Item = Arc<Event>> {
 
 fn of(event: &Event) -> SseEvent {
     let kind = serde_json::to_value(event.kind).ok();
-    let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("event");
+    let kind = kind
+        .as_ref()
+        .and_then(|kind| kind.as_str())
+        .unwrap_or("event");
     // An event can always be written.
     let data = serde_json::to_string(event).unwrap_or_default();
-    SseEvent::default().id(event.id.to_string()).event(kind).data(data)
+    SseEvent::default()
+        .id(event.id.to_string())
+        .event(kind)
+        .data(data)
 }

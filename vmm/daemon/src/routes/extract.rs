@@ -106,7 +106,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         }
     })?;
     from.end().map_err(|error| {
-        Error::new(Kind::BadRequest, format!("something follows the JSON: {error}"))
+        Error::new(
+            Kind::BadRequest,
+            format!("something follows the JSON: {error}"),
+        )
     })?;
     Ok(value)
 }

@@ -27,7 +27,10 @@ pub async fn readyz(State(app): State<Shared>) -> Result<&'static str> {
     if app.ready.load(Ordering::Relaxed) {
         Ok("ready\n")
     } else {
-        Err(Error::new(Kind::Unavailable, "VMs that run are being taken up"))
+        Err(Error::new(
+            Kind::Unavailable,
+            "VMs that run are being taken up",
+        ))
     }
 }
 
@@ -41,7 +44,8 @@ pub async fn readyz(State(app): State<Shared>) -> Result<&'static str> {
 pub async fn info(State(app): State<Shared>) -> Result<Json<DaemonInfo>> {
     let mut vms = BTreeMap::new();
     for handle in app.registry.after(None) {
-        *vms.entry(handle.now().vm.state.name().to_string()).or_default() += 1;
+        *vms.entry(handle.now().vm.state.name().to_string())
+            .or_default() += 1;
     }
     let (host, kvm) = (app.host.clone(), app.config.runtime.kvm.clone());
     let host = tokio::task::spawn_blocking(move || host.info(&kvm))

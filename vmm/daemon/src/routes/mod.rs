@@ -53,7 +53,10 @@ pub fn router(app: Shared) -> Router {
 }
 
 async fn unknown(uri: Uri) -> Error {
-    let detail = format!("there is no {}; /openapi.json says what there is", uri.path());
+    let detail = format!(
+        "there is no {}; /openapi.json says what there is",
+        uri.path()
+    );
     Error::new(Kind::NotFound, detail)
 }
 

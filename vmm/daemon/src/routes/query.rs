@@ -19,7 +19,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
         let text = parts.uri.query().unwrap_or_default();
         let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
         // Only for browsers, which cannot set a header; it has been looked at.
-        Ok(Self(pairs.filter(|(name, _)| name != "access_token").collect()))
+        Ok(Self(
+            pairs.filter(|(name, _)| name != "access_token").collect(),
+        ))
     }
 }
 

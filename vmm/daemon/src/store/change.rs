@@ -65,7 +65,9 @@ impl Change {
         Ok(Self {
             table,
             key: key.into(),
-            value: Some(serde_json::to_vec(value).map_err(|error| StoreError::Encode(error.to_string()))?),
+            value: Some(
+                serde_json::to_vec(value).map_err(|error| StoreError::Encode(error.to_string()))?,
+            ),
         })
     }
 

@@ -81,10 +81,7 @@ pub(super) fn database(path: &Path) -> Result<Database, StoreError> {
 }
 
 /// A damaged file makes the library panic in places; that is told as damage too.
-fn guarded<T>(
-    path: &Path,
-    work: impl FnOnce() -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result,
         Err(_) => Err(damaged(path, "it cannot be read")),
@@ -149,10 +146,16 @@ fn values<T: DeserializeOwned>(
         let (key, value) = entry.map_err(of_storage)?;
         let (key, value) = (key.value(), value.value());
         if value.len() > MAX_VALUE {
-            return Err(damaged(path, format!("the value of {table:?} {key} is too long")));
+            return Err(damaged(
+                path,
+                format!("the value of {table:?} {key} is too long"),
+            ));
         }
         let value = serde_json::from_slice(value).map_err(|error| {
-            damaged(path, format!("the value of {table:?} {key} is none: {error}"))
+            damaged(
+                path,
+                format!("the value of {table:?} {key} is none: {error}"),
+            )
         })?;
         values.push((key.to_string(), value));
     }

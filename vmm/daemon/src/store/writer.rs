@@ -119,7 +119,10 @@ impl Store {
 
 impl Open {
     /// Uses the database, which is opened if it is not.
-    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let open = self.db.read().unwrap_or_else(PoisonError::into_inner);
         match &*open {
             Some(db) => work(db),

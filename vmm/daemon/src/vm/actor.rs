@@ -228,7 +228,10 @@ impl Actor {
 
     /// Puts a record into the store and makes it this VM's.
     pub(super) async fn save(&mut self, record: VmRecord) -> Result<(), StoreError> {
-        self.context.store.commit(vec![Change::vm(&record)?]).await?;
+        self.context
+            .store
+            .commit(vec![Change::vm(&record)?])
+            .await?;
         self.record = record;
         Ok(())
     }

@@ -140,7 +140,11 @@ fn find_process(folder: &Folder) -> Option<Process> {
     wanted.push(0);
     let has = |line: &[u8]| line.windows(wanted.len()).any(|part| part == wanted);
     for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         let line = entry.path().join("cmdline");

@@ -125,7 +125,8 @@ impl Actor {
             None => {
                 let began = self.record.started_ms.unwrap_or(0);
                 let ran = Duration::from_millis(time::now_ms().saturating_sub(began));
-                let next = policy::next(&self.record.spec.restart, &ended, self.record.failures, ran);
+                let next =
+                    policy::next(&self.record.spec.restart, &ended, self.record.failures, ran);
                 self.record.failures = next.failures;
                 match next.step {
                     Step::Stay(state) => self.record.state = state,

@@ -125,7 +125,11 @@ mod tests {
                 None => stay,
             };
             assert_eq!(step(RestartPolicy::Never), stay, "{kind:?}");
-            assert_eq!(step(RestartPolicy::OnFailure), expected(on_failure), "{kind:?}");
+            assert_eq!(
+                step(RestartPolicy::OnFailure),
+                expected(on_failure),
+                "{kind:?}"
+            );
             assert_eq!(step(RestartPolicy::Always), expected(always), "{kind:?}");
         }
     }

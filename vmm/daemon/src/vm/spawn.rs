@@ -57,7 +57,12 @@ pub fn spawn(program: &[OsString], folder: &Folder, plan: &ProcessPlan) -> Resul
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    for variable in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+    for variable in [
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+    ] {
         command.env_remove(variable);
     }
     // SAFETY: between fork and exec only two system calls are made, which need no lock and no
