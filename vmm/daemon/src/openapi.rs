@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
     tags(
         (name = "daemon", description = "The daemon itself"),
         (name = "vms", description = "VMs"),
+        (name = "images", description = "The store of images"),
         (name = "events", description = "What happens"),
     )
 )]

@@ -110,10 +110,12 @@ pub async fn run(
     let (store, contents) = store::open(&state.database())?;
     let (ends, ending) = watch::channel(false);
     let registry = Arc::new(Registry::default());
+    let folder = config.state_dir.join("images");
+    let images = Images::open(folder.clone(), store.clone(), contents.images.clone());
     let context = Arc::new(Context {
         events: Events::new(store.clone(), contents.next_event),
         store,
-        images: Images::default(),
+        images: images.map_err(|error| ServiceError::File(folder, error))?,
         runtime: config.runtime.clone(),
         folders: config.state_dir.join("vms"),
         registry: Arc::downgrade(&registry),

@@ -3,6 +3,7 @@
 mod carry_out;
 mod events;
 mod extract;
+mod images;
 mod info;
 mod query;
 mod vms;
@@ -32,6 +33,8 @@ pub fn api() -> (Router<Shared>, OpenApi) {
         .routes(routes!(vms_actions::resume))
         .routes(routes!(vms_actions::reset))
         .routes(routes!(vms_actions::wait))
+        .routes(routes!(images::list, images::add))
+        .routes(routes!(images::show, images::remove))
         .routes(routes!(events::events))
         .split_for_parts()
 }

@@ -132,7 +132,8 @@ pub async fn create(State(app): State<Shared>, body: Body<CreateVm>) -> Response
 
 /// Checks what is asked for, and makes it. When this returns the VM is in the store.
 async fn make(app: &App, mut spec: VmSpec, start: bool, turn: &Turn) -> Result<Arc<Handle>> {
-    checked(app, &mut spec, "/spec").await?;
+    let _kept = app.context.images.in_use().await;
+    checked(app, &mut spec, "/spec")?;
     let id = Uuid::now_v7();
     let name = spec.name.clone().unwrap_or_else(|| default_name(id));
     app.registry
@@ -177,7 +178,7 @@ fn default_name(id: Uuid) -> String {
 }
 
 /// Checks a spec and puts digests in the place of the names of its images.
-async fn checked(app: &App, spec: &mut VmSpec, at: &str) -> Result<()> {
+fn checked(app: &App, spec: &mut VmSpec, at: &str) -> Result<()> {
     let mut errors = check::spec(spec, at);
     app.config.runtime.limits.check_spec(spec, at, &mut errors);
     if !errors.is_empty() {
@@ -235,6 +236,7 @@ pub async fn update(
     if !errors.is_empty() {
         return Err(Error::invalid(errors));
     }
+    let _kept = app.context.images.in_use().await;
     let mut update = Update {
         labels,
         restart,
@@ -242,7 +244,7 @@ pub async fn update(
     };
     let old = handle.now().vm.name.clone();
     if let Some(mut spec) = spec {
-        checked(&app, &mut spec, "/spec").await?;
+        checked(&app, &mut spec, "/spec")?;
         update.name = spec.name.clone().filter(|name| *name != old);
         update.spec = Some(spec);
     }

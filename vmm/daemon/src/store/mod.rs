@@ -12,7 +12,7 @@ mod open;
 mod record;
 mod writer;
 
-pub use change::Change;
+pub use change::{Change, Table};
 pub use error::StoreError;
 pub use open::{Contents, check, open};
 pub use record::{KeyRecord, KeyResponse, Pending, VmRecord};

@@ -1,0 +1,245 @@
+//! A daemon in a folder of its own, whose VMs are fake processes, and a client of it.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use paravane_api::image::ImageKind;
+use paravane_api::info::HostInfo;
+use paravane_daemon::config::{Config, Overrides};
+use paravane_daemon::{Host, ServiceError};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// What a test knows of the host.
+#[derive(Debug)]
+struct NoHost;
+
+impl Host for NoHost {
+    fn image_kind(&self, _: &Path) -> ImageKind {
+        ImageKind::File
+    }
+
+    fn info(&self, kvm: &Path) -> HostInfo {
+        HostInfo {
+            kvm: kvm.display().to_string(),
+            ..HostInfo::default()
+        }
+    }
+}
+
+/// A folder for daemons.
+pub struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("api.sock")
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.path().join("state")
+    }
+
+    /// The configuration of a daemon here, with `text` as its file.
+    pub fn config(&self, text: &str) -> Config {
+        let file = self.path().join("config.toml");
+        let no_users = "[confinement]\nenabled = false\n";
+        std::fs::write(&file, format!("{text}\n{no_users}")).unwrap();
+        let mut config = Config::load(Overrides {
+            config: Some(file),
+            socket: Some(self.socket()),
+            state_dir: Some(self.state_dir()),
+            ..Overrides::default()
+        })
+        .unwrap();
+        config.runtime.program = vec![fake_process().into()];
+        config
+    }
+
+    pub async fn daemon(&self) -> Daemon {
+        self.daemon_with(self.config("")).await.unwrap()
+    }
+
+    /// Starts a daemon; it takes requests when this returns.
+    pub async fn daemon_with(&self, config: Config) -> Result<Daemon, ServiceError> {
+        let (end, ended) = oneshot::channel::<()>();
+        let (begun, begins) = oneshot::channel();
+        let socket = config.socket.clone();
+        let task = tokio::spawn(async move {
+            let end = async move {
+                // The future is polled first when the daemon serves.
+                let _ = begun.send(());
+                let _ = ended.await;
+            };
+            paravane_daemon::run(config, Arc::new(NoHost), end).await
+        });
+        if begins.await.is_err() {
+            return Err(task.await.unwrap().unwrap_err());
+        }
+        Ok(Daemon {
+            socket,
+            end: Some(end),
+            task,
+        })
+    }
+}
+
+/// The fake process, which cargo builds beside the tests.
+pub fn fake_process() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().unwrap().parent().unwrap();
+    let program = profile.join("examples/fake_vm_process");
+    assert!(program.exists(), "{} is not built", program.display());
+    program
+}
+
+/// A daemon.
+pub struct Daemon {
+    pub socket: PathBuf,
+    end: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Result<(), ServiceError>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: hyper::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body of an answer of this status.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self.json()
+    }
+
+    /// The body of a problem of this status and code.
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        let body = self.expect(status);
+        assert_eq!(
+            body["type"],
+            format!("urn:paravane:problem:{code}"),
+            "{self:?}"
+        );
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(body["status"], status);
+        body
+    }
+}
+
+impl Daemon {
+    /// Ends it; its VMs go on.
+    pub async fn end(mut self) {
+        drop(self.end.take());
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// Ends it as kill -9 would: nothing that it does in the end is done.
+    pub async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], "").await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, &[], &body.to_string()).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, &[], &body.to_string()).await
+    }
+
+    /// Posts with an idempotency key.
+    pub async fn post_once(&self, key: &str, path: &str, body: Value) -> Answer {
+        let headers = [("Idempotency-Key", key)];
+        self.send(Method::POST, path, &headers, &body.to_string())
+            .await
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let response = self.open(method, path, headers, body).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    /// Sends a request; the body of the answer comes when it is read.
+    pub async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Incoming> {
+        let stream = UnixStream::connect(&self.socket).await.unwrap();
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header("Host", "localhost");
+        if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "Content-Type") {
+            request = request.header("Content-Type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        sender
+            .send_request(request.body(body).unwrap())
+            .await
+            .unwrap()
+    }
+
+    /// Creates a VM whose process does what `words` say, and starts it if that is said.
+    pub async fn vm(&self, name: &str, words: &str, start: bool) -> Answer {
+        let spec = serde_json::json!({"name": name, "command_line": words});
+        let body = serde_json::json!({"spec": spec, "start": start});
+        self.post("/v1/vms", body).await
+    }
+
+    /// Waits until a VM is in one of the states.
+    pub async fn wait(&self, vm: &str, states: &str) -> Value {
+        let path = format!("/v1/vms/{vm}/wait?state={states}&timeout_ms=20000");
+        self.get(&path).await.expect(200)
+    }
+}
