@@ -3,6 +3,8 @@
 use crate::config::Config;
 use crate::host::Host;
 use crate::idempotency::Idempotency;
+use crate::logs::Watches;
+use crate::metrics::RequestFigures;
 use crate::registry::Registry;
 use crate::vm::Context;
 use std::sync::Arc;
@@ -23,6 +25,10 @@ pub struct App {
     pub idempotency: Idempotency,
     /// What the VMM's library knows.
     pub host: Arc<dyn Host>,
+    /// Logs that are followed.
+    pub watches: Arc<Watches>,
+    /// Figures of the daemon's own.
+    pub requests: RequestFigures,
     /// When the daemon started.
     pub started: Instant,
     /// All VMs that ran are managed again.

@@ -13,6 +13,9 @@ use utoipa::openapi::OpenApi;
     tags(
         (name = "daemon", description = "The daemon itself"),
         (name = "vms", description = "VMs"),
+        (name = "stats", description = "Figures"),
+        (name = "logs", description = "Logs of VMs"),
+        (name = "console", description = "Consoles of VMs"),
         (name = "images", description = "The store of images"),
         (name = "events", description = "What happens"),
     )

@@ -13,9 +13,6 @@ macro_rules! kinds {
         pub enum Kind { $($(#[doc = $doc])+ $name,)* }
 
         impl Kind {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
             /// Its code, as in `urn:paravane:problem:CODE`.
             pub fn code(self) -> &'static str {
                 match self { $(Self::$name => $code,)* }

@@ -7,6 +7,8 @@ use crate::host::Host;
 use crate::idempotency::{self, Idempotency};
 use crate::images::Images;
 use crate::listen::{self, ListenError};
+use crate::logs::Watches;
+use crate::metrics::RequestFigures;
 use crate::registry::Registry;
 use crate::store::{self, Change, Contents, StoreError, VmRecord};
 use crate::vm::{self, Context, Origin};
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// How long requests may take to end when the daemon ends.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -44,6 +46,9 @@ pub enum ServiceError {
     /// A file or folder.
     #[error("{0}: {1}")]
     File(PathBuf, #[source] io::Error),
+    /// Logs cannot be followed.
+    #[error("no inotify descriptor is to be had: {0}")]
+    Watch(#[source] io::Error),
     /// Another daemon uses the state folder.
     #[error("another daemon uses the state folder {0}; give this one another --state-dir")]
     Locked(PathBuf),
@@ -53,7 +58,14 @@ pub enum ServiceError {
 #[derive(Debug)]
 struct StateDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        // A process that is just being started may have a copy of the descriptor, until its exec.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl StateDir {
@@ -73,7 +85,7 @@ impl StateDir {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
                 path: path.to_path_buf(),
-                _lock: lock,
+                lock,
             }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(ServiceError::Locked(path.to_path_buf())),
             Err(error) => Err(ServiceError::File(name, error.into())),
@@ -108,7 +120,10 @@ pub async fn run(
     let state = StateDir::take(&config.state_dir)?;
     let listeners = listen::open(&config).await?;
     let (store, contents) = store::open(&state.database())?;
+    let watches = Watches::new().map_err(ServiceError::Watch)?;
     let (ends, ending) = watch::channel(false);
+    let (end_tasks, tasks_end) = watch::channel(false);
+    let (tasks, mut no_task) = mpsc::channel(1);
     let registry = Arc::new(Registry::default());
     let folder = config.state_dir.join("images");
     let images = Images::open(folder.clone(), store.clone(), contents.images.clone());
@@ -119,6 +134,8 @@ pub async fn run(
         runtime: config.runtime.clone(),
         folders: config.state_dir.join("vms"),
         registry: Arc::downgrade(&registry),
+        tasks_end,
+        tasks: tasks.downgrade(),
     });
     let app = Arc::new(App {
         config,
@@ -126,6 +143,8 @@ pub async fn run(
         context,
         idempotency: Idempotency::default(),
         host,
+        watches,
+        requests: RequestFigures::default(),
         started: Instant::now(),
         ready: AtomicBool::new(false),
         ending,
@@ -143,8 +162,11 @@ pub async fn run(
     if app.config.stop_vms {
         stop_all(&app).await;
     }
-    // What was to be written later is: commits come in order.
-    app.context.store.commit(Vec::new()).await?;
+    end_tasks.send_replace(true);
+    drop(tasks);
+    // None comes: it ends when the last task has.
+    let _ = no_task.recv().await;
+    app.context.store.close().await;
     drop(state);
     Ok(())
 }

@@ -12,7 +12,7 @@ async fn a_vm_is_created_shown_started_stopped_and_deleted() {
     let created = daemon.vm("web", "", false).await;
     let vm = created.expect(201);
     assert_eq!(vm["state"], "stopped");
-    assert_eq!(vm["spec"]["command_line"], "");
+    assert_eq!(vm["spec"]["image"], "builtin");
     let id = vm["id"].as_str().unwrap();
     assert_eq!(created.headers["location"], format!("/v1/vms/{id}"));
     assert_eq!(daemon.get("/v1/vms/web").await.expect(200), vm);

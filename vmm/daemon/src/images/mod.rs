@@ -12,8 +12,9 @@ use crate::problem::{Error, Kind, Result};
 use crate::store::{Change, Store, Table};
 use paravane_api::image::StoredImage;
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{RwLock, RwLockReadGuard};
@@ -47,7 +48,10 @@ impl Images {
     ///
     /// The folder cannot be made or read.
     pub fn open(folder: PathBuf, store: Store, images: Vec<StoredImage>) -> io::Result<Self> {
-        fs::create_dir_all(&folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
         let mut known = Known::default();
         for image in images {
             known.insert(image);

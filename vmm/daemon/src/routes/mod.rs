@@ -1,11 +1,15 @@
 //! The routes of the API, a file for each resource.
 
 mod carry_out;
+mod console;
 mod events;
 mod extract;
 mod images;
 mod info;
+mod logs;
+mod metrics;
 mod query;
+mod stats;
 mod vms;
 mod vms_actions;
 
@@ -14,7 +18,9 @@ pub use vms::command;
 use crate::app::Shared;
 use crate::problem::{Error, Kind};
 use axum::Router;
+use axum::middleware;
 use axum::http::{Method, Uri};
+use std::sync::Arc;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -33,6 +39,11 @@ pub fn api() -> (Router<Shared>, OpenApi) {
         .routes(routes!(vms_actions::resume))
         .routes(routes!(vms_actions::reset))
         .routes(routes!(vms_actions::wait))
+        .routes(routes!(stats::one))
+        .routes(routes!(stats::all))
+        .routes(routes!(logs::logs))
+        .routes(routes!(console::console))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(images::list, images::add))
         .routes(routes!(images::show, images::remove))
         .routes(routes!(events::events))
@@ -52,6 +63,10 @@ pub fn router(app: Shared) -> Router {
     )
     .fallback(unknown)
     .method_not_allowed_fallback(wrong_method)
+    .layer(middleware::from_fn_with_state(
+        Arc::clone(&app),
+        crate::metrics::observe,
+    ))
     .with_state(app)
 }
 

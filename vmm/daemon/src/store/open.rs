@@ -7,8 +7,11 @@ use super::record::VmRecord;
 use super::writer::Store;
 use paravane_api::image::StoredImage;
 use paravane_api::snapshot::Snapshot;
+use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError};
 use serde::de::DeserializeOwned;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -74,9 +77,18 @@ fn load(path: &Path) -> Result<(Database, Contents), StoreError> {
 
 /// Opens the database or makes it.
 pub(super) fn database(path: &Path) -> Result<Database, StoreError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(redb::Error::Io)?;
+    let file = FileBackend::new(file).map_err(|error| of(path, error.into()))?;
     Builder::new()
         .set_cache_size(CACHE)
-        .create(path)
+        .create_with_backend(file)
         .map_err(|error| of(path, error.into()))
 }
 

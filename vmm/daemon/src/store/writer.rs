@@ -29,10 +29,12 @@ struct Open {
 }
 
 /// Changes that are made together or not at all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Group {
     changes: Vec<Change>,
     done: Option<oneshot::Sender<Result<(), StoreError>>>,
+    /// The store is closed after them.
+    last: bool,
 }
 
 impl Store {
@@ -57,19 +59,37 @@ impl Store {
     ///
     /// They could not be written, and are not made.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.send(changes, false).await
+    }
+
+    /// Closes the store; what was to be written later is written before. Others get
+    /// [`StoreError::Closed`] from now on.
+    pub async fn close(&self) {
+        // What could not be written has been told in the log.
+        let _ = self.send(Vec::new(), true).await;
+    }
+
+    async fn send(&self, changes: Vec<Change>, last: bool) -> Result<(), StoreError> {
         let (done, result) = oneshot::channel();
         let done = Some(done);
         self.queue
-            .send(Group { changes, done })
+            .send(Group {
+                changes,
+                done,
+                last,
+            })
             .map_err(|_| StoreError::Closed)?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Makes changes soon, which can be found out anew if they are lost.
     pub fn commit_later(&self, changes: Vec<Change>) {
-        let done = None;
+        let group = Group {
+            changes,
+            ..Group::default()
+        };
         // A closed store forgets what can be found out anew.
-        let _ = self.queue.send(Group { changes, done });
+        let _ = self.queue.send(group);
     }
 
     /// What belongs to an idempotency key.
@@ -159,9 +179,16 @@ fn write_all(groups: &mpsc::Receiver<Group>, open: &Open) {
             tracing::error!("{error}");
             open.close();
         }
+        let last = group.iter().any(|group| group.last);
+        if last {
+            open.close();
+        }
         for done in group.into_iter().filter_map(|group| group.done) {
             // Who does not wait for the answer does not want it.
             let _ = done.send(result.clone());
+        }
+        if last {
+            return;
         }
     }
 }

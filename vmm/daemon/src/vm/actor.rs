@@ -108,6 +108,8 @@ impl Actor {
         origin: Origin,
         known: watch::Sender<bool>,
     ) {
+        let _counted = self.context.tasks.upgrade();
+        let mut tasks_end = self.context.tasks_end.clone();
         match origin {
             Origin::Known { host_was_down } => self.take_up(host_was_down).await,
             Origin::New if self.record.state == VmState::Starting => {
@@ -122,6 +124,8 @@ impl Actor {
         while !self.gone {
             let wake = tokio::select! {
                 biased;
+                // The process goes on.
+                _ = tasks_end.wait_for(|end| *end) => return,
                 wake = of_process(&mut self.live) => wake,
                 Some(done) = self.work.join_next() => match done {
                     Ok(outcome) => Wake::Done(outcome),
@@ -133,7 +137,6 @@ impl Actor {
             };
             match wake {
                 Wake::Command(Some(command)) => self.command(command).await,
-                // The daemon ends. The process goes on.
                 Wake::Command(None) => return,
                 Wake::Notice(Some(Notice::Status(status))) => self.apply(&status),
                 Wake::Notice(None) => self.connection_closed(),

@@ -51,11 +51,11 @@ impl Actor {
                 let limit = self.context.runtime.start_limit;
                 self.ask(Request::Status, limit, Outcome::Status);
             }
-            Err(why) => self.ended(exit::failed(why)).await,
+            Err(ended) => self.ended(ended).await,
         }
     }
 
-    async fn try_launch(&self) -> Result<Live, String> {
+    async fn try_launch(&self) -> Result<Live, Ended> {
         let context = Arc::clone(&self.context);
         let record = self.record.clone();
         let id = record.id;
@@ -65,23 +65,22 @@ impl Actor {
             spawn(&context.runtime.program, &folder, &plan)
         })
         .await
-        .map_err(|error| format!("the process was not started: {error}"))?;
-        let process = process?;
-        let opened = Connection::open(&self.context.folder(id).control()).await;
-        match opened {
+        .unwrap_or_else(|error| Err(format!("the process was not started: {error}")));
+        let mut process = process.map_err(exit::failed)?;
+        let folder = self.context.folder(id);
+        match Connection::open(&folder.control()).await {
             Ok((connection, notices)) => Ok(Live {
                 process,
                 connection: Arc::new(connection),
                 notices: Some(notices),
                 killed_for: None,
             }),
-            Err(error) => {
-                let mut process = process;
+            // It has ended already, or closed its socket.
+            Err(_) => {
                 process.kill();
-                process.ended().await;
-                Err(exit::left(&self.context.folder(id), self.record.starts)
-                    .and_then(|ended| ended.message)
-                    .unwrap_or_else(|| format!("its process cannot be connected to: {error}")))
+                let signal = process.ended().await;
+                Err(exit::left(&folder, self.record.starts)
+                    .unwrap_or_else(|| exit::killed(signal)))
             }
         }
     }

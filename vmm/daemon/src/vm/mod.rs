@@ -6,6 +6,7 @@ mod actions;
 mod actor;
 mod adopt;
 pub mod connection;
+mod console;
 mod exit;
 mod life;
 mod plan;
@@ -28,7 +29,9 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+pub use actions::of_request;
 pub use actor::{Origin, start};
+pub use console::open_console;
 
 /// How many commands may wait for a VM's task.
 const COMMANDS: usize = 64;
@@ -48,6 +51,10 @@ pub struct Context {
     pub folders: PathBuf,
     /// Where a VM that is deleted takes itself out.
     pub registry: Weak<Registry>,
+    /// True once the daemon ends: the tasks end, and the processes go on.
+    pub tasks_end: watch::Receiver<bool>,
+    /// Each task has a copy, so that their end can be waited for.
+    pub tasks: mpsc::WeakSender<()>,
 }
 
 impl Context {

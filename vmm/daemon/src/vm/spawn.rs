@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use super::process::Process;
-use crate::problem::Error;
 use paravane_control::folder::Folder;
 use paravane_control::plan::ProcessPlan;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -107,9 +106,4 @@ fn write_plan(folder: &Folder, plan: &ProcessPlan) -> io::Result<()> {
         .mode(0o600)
         .open(&path)?;
     file.write_all(&serde_json::to_vec(plan)?)
-}
-
-/// What a start that failed is told as.
-pub fn start_failed(detail: impl Into<String>) -> Error {
-    Error::new(crate::problem::Kind::StartFailed, detail)
 }
