@@ -3,7 +3,7 @@
 
 use super::Once;
 use crate::program::{Running, guest_command};
-use paravane::sandbox::cgroup::{CgroupError, Hierarchy, Limits};
+use paravane_daemon::cgroup::{CgroupError, Hierarchy, Limits};
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

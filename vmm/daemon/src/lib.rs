@@ -8,6 +8,7 @@
 //! and talks to by the protocol of the crate `paravane-control`. What it needs of the VMM's
 //! library comes in by [`Host`].
 
+pub mod cgroup;
 pub mod config;
 pub mod openapi;
 
@@ -26,9 +27,12 @@ mod registry;
 mod routes;
 mod serve;
 mod service;
+mod snapshots;
 mod stats;
 mod store;
 mod time;
+mod timed;
+mod tls;
 mod vm;
 
 pub use config::Config;

@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use crate::config::{Config, TcpConfig};
+use crate::config::Config;
+use crate::tls;
 use rustix::io::Errno;
 use std::fs;
 use std::io;
@@ -12,6 +13,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
+use tokio_rustls::TlsAcceptor;
 
 /// Why the daemon cannot listen.
 #[derive(Debug, Error)]
@@ -28,20 +30,32 @@ pub enum ListenError {
     /// The address cannot be used.
     #[error("cannot listen at {0}: {1}")]
     Tcp(SocketAddr, #[source] io::Error),
+    /// The certificates cannot be used.
+    #[error("{0} cannot be used for TLS: {1}")]
+    Tls(PathBuf, String),
     /// What systemd passed on cannot be used.
     #[error("the socket that the service manager passed on cannot be used: {0}")]
     Passed(#[source] io::Error),
 }
 
 /// The listeners.
-#[derive(Debug)]
 pub struct Listeners {
     /// Unix sockets, whose clients need no token.
     pub unix: Vec<UnixListener>,
-    /// The TCP listener, and what its clients have to show.
-    pub tcp: Option<(TcpListener, TcpConfig)>,
+    /// The TCP listener.
+    pub tcp: Option<Tcp>,
     /// The socket file that is removed in the end.
     pub file: Option<PathBuf>,
+}
+
+/// A TCP listener.
+pub struct Tcp {
+    /// The listener.
+    pub listener: TcpListener,
+    /// The token that clients have to show.
+    pub token: Option<String>,
+    /// How connections become TLS.
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// Opens what the configuration asks for, or takes the Unix sockets that the service manager
@@ -61,7 +75,11 @@ pub async fn open(config: &Config) -> Result<Listeners, ListenError> {
         Some(tcp) => {
             let listener = TcpListener::bind(tcp.address).await;
             let listener = listener.map_err(|error| ListenError::Tcp(tcp.address, error))?;
-            Some((listener, tcp.clone()))
+            Some(Tcp {
+                listener,
+                token: tcp.token.clone(),
+                tls: tcp.tls.as_ref().map(tls::acceptor).transpose()?,
+            })
         }
         None => None,
     };

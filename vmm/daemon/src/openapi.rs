@@ -16,6 +16,7 @@ use utoipa::openapi::OpenApi;
         (name = "stats", description = "Figures"),
         (name = "logs", description = "Logs of VMs"),
         (name = "console", description = "Consoles of VMs"),
+        (name = "snapshots", description = "Snapshots of VMs"),
         (name = "images", description = "The store of images"),
         (name = "events", description = "What happens"),
     )

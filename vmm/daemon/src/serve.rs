@@ -2,7 +2,8 @@
 
 use crate::app::App;
 use crate::auth::{Access, Guard};
-use crate::listen::Listeners;
+use crate::listen::{Listeners, Tcp};
+use crate::timed::Timed;
 use axum::Router;
 use axum::serve::{Listener, ListenerExt};
 use hyper::server::conn::http1;
@@ -15,12 +16,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 /// How long the head of a request may take, and a connection may be idle between requests.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// The most bytes of the head of a request.
 const MAX_HEAD: usize = 16 << 10;
+
+/// How long a client may take to agree on TLS.
+const TLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// The tasks that serve.
 #[derive(Debug)]
@@ -44,14 +50,19 @@ pub fn start(router: Router, listeners: Listeners, app: &App) -> Serving {
         ending: app.ending.clone(),
     };
     for listener in listeners.unix {
-        accepting.spawn(new(Access::Open).accept_all(listener));
+        accepting.spawn(new(Access::Open).accept_all(listener, None));
     }
-    if let Some((listener, config)) = listeners.tcp {
-        let server = new(Access::Token(config.token));
-        accepting.spawn(server.accept_all(listener.tap_io(|stream| {
+    if let Some(Tcp {
+        listener,
+        token,
+        tls,
+    }) = listeners.tcp
+    {
+        let listener = listener.tap_io(|stream| {
             // Small answers are not to wait for more; without it they would, and that is all.
             let _ = stream.set_nodelay(true);
-        })));
+        });
+        accepting.spawn(new(Access::Token(token)).accept_all(listener, tls));
     }
     Serving {
         accepting,
@@ -83,7 +94,7 @@ struct Server {
 }
 
 impl Server {
-    async fn accept_all<L: Listener>(self, mut listener: L) {
+    async fn accept_all<L: Listener>(self, mut listener: L, tls: Option<TlsAcceptor>) {
         loop {
             // More clients than there may be wait in the listener's queue.
             let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
@@ -93,8 +104,17 @@ impl Server {
             let (stream, _) = listener.accept().await;
             let service = self.guard.service(self.router.clone());
             let ending = self.ending.clone();
+            let tls = tls.clone();
             tokio::spawn(async move {
-                serve(stream, service, ending).await;
+                let stream = Timed::new(stream);
+                match tls {
+                    None => serve(stream, service, ending).await,
+                    Some(tls) => match timeout(TLS_LIMIT, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => serve(stream, service, ending).await,
+                        Ok(Err(error)) => tracing::info!("a connection has no TLS: {error}"),
+                        Err(_) => tracing::info!("a connection has no TLS in time"),
+                    },
+                }
                 drop(permit);
             });
         }

@@ -10,8 +10,9 @@ use crate::listen::{self, ListenError};
 use crate::logs::Watches;
 use crate::metrics::RequestFigures;
 use crate::registry::Registry;
+use crate::snapshots::Snapshots;
 use crate::store::{self, Change, Contents, StoreError, VmRecord};
-use crate::vm::{self, Context, Origin};
+use crate::vm::{self, Context, Groups, Origin};
 use crate::{routes, serve, time};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File};
@@ -127,7 +128,15 @@ pub async fn run(
     let registry = Arc::new(Registry::default());
     let folder = config.state_dir.join("images");
     let images = Images::open(folder.clone(), store.clone(), contents.images.clone());
+    let snapshot_folder = config.state_dir.join("snapshots");
+    let snapshots = Snapshots::open(
+        snapshot_folder.clone(),
+        store.clone(),
+        contents.snapshots.clone(),
+    );
     let context = Arc::new(Context {
+        snapshots: snapshots.map_err(|error| ServiceError::File(snapshot_folder, error))?,
+        groups: Groups::new(config.runtime.confinement.cgroups && config.runtime.confinement.enabled),
         events: Events::new(store.clone(), contents.next_event),
         store,
         images: images.map_err(|error| ServiceError::File(folder, error))?,

@@ -4,7 +4,6 @@
 //! own files, make few system calls, and reach no other process. What it could still do, and why it is
 //! made like this, is in docs/decisions/0016-sandbox.md.
 
-pub mod cgroup;
 pub mod descriptors;
 mod error;
 mod every_thread;

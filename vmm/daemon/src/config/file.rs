@@ -116,8 +116,8 @@ pub struct Confinement {
     pub uid_base: u32,
     /// How many there are; 0 leaves VMs the daemon's user.
     pub uid_count: u32,
-    /// The control group, in cgroup v2, below which each VM gets its own.
-    pub cgroup: Option<PathBuf>,
+    /// Whether each VM gets a control group (cgroup v2) below the daemon's, where that can be.
+    pub cgroups: bool,
 }
 
 impl Default for Confinement {
@@ -128,7 +128,7 @@ impl Default for Confinement {
             // Above what systemd's DynamicUser and user namespaces of distributions use.
             uid_base: 0x7100_0000,
             uid_count: 65_536,
-            cgroup: None,
+            cgroups: true,
         }
     }
 }

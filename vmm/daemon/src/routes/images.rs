@@ -142,14 +142,19 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The VMs that use an image.
+/// The VMs and snapshots that use an image.
 fn users(app: &App, digest: &str) -> Vec<String> {
     let vms = app
         .registry
         .after(None)
         .into_iter()
         .map(|handle| handle.now().vm);
-    vms.filter(|vm| resolve::uses(&vm.spec, digest))
-        .map(|vm| format!("the VM {}", vm.name))
-        .collect()
+    let vms = vms
+        .filter(|vm| resolve::uses(&vm.spec, digest))
+        .map(|vm| format!("the VM {}", vm.name));
+    let snapshots = app.context.snapshots.all().into_iter();
+    let snapshots = snapshots
+        .filter(|snapshot| resolve::uses(&snapshot.spec, digest))
+        .map(|snapshot| format!("the snapshot {}", snapshot.name));
+    vms.chain(snapshots).collect()
 }

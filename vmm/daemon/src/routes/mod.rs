@@ -9,6 +9,7 @@ mod info;
 mod logs;
 mod metrics;
 mod query;
+mod snapshots;
 mod stats;
 mod vms;
 mod vms_actions;
@@ -46,6 +47,10 @@ pub fn api() -> (Router<Shared>, OpenApi) {
         .routes(routes!(metrics::metrics))
         .routes(routes!(images::list, images::add))
         .routes(routes!(images::show, images::remove))
+        .routes(routes!(snapshots::take))
+        .routes(routes!(snapshots::list))
+        .routes(routes!(snapshots::show, snapshots::remove))
+        .routes(routes!(snapshots::restore))
         .routes(routes!(events::events))
         .split_for_parts()
 }

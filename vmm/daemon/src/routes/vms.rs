@@ -135,7 +135,7 @@ async fn make(app: &App, mut spec: VmSpec, start: bool, turn: &Turn) -> Result<A
     let _kept = app.context.images.in_use().await;
     checked(app, &mut spec, "/spec")?;
     let id = Uuid::now_v7();
-    let name = spec.name.clone().unwrap_or_else(|| default_name(id));
+    let name = spec.name.clone().unwrap_or_else(|| default_name("vm", id));
     app.registry
         .reserve(&name, id, app.config.runtime.limits.vms)?;
     let mut record = vm::new_record(id, app.registry.slot(id), name, spec);
@@ -160,7 +160,7 @@ async fn keep(app: &App, record: &VmRecord, turn: &Turn) -> Result<()> {
 }
 
 /// Starts the task of a VM that is in the store.
-fn begin(app: &App, record: VmRecord) -> Arc<Handle> {
+pub fn begin(app: &App, record: VmRecord) -> Arc<Handle> {
     let (id, name) = (record.id, record.name.clone());
     let kind = paravane_api::event::EventKind::Created;
     let events = &app.context.events;
@@ -170,17 +170,21 @@ fn begin(app: &App, record: VmRecord) -> Arc<Handle> {
     handle
 }
 
-/// The name of a VM that was given none. The last digits of its id are random.
-fn default_name(id: Uuid) -> String {
+/// The name of a thing that was given none. The last digits of its id are random.
+pub fn default_name(kind: &str, id: Uuid) -> String {
     let digits = id.simple().to_string();
     let (_, last) = digits.split_at(digits.len() - 10);
-    format!("vm-{last}")
+    format!("{kind}-{last}")
 }
 
 /// Checks a spec and puts digests in the place of the names of its images.
 fn checked(app: &App, spec: &mut VmSpec, at: &str) -> Result<()> {
     let mut errors = check::spec(spec, at);
     app.config.runtime.limits.check_spec(spec, at, &mut errors);
+    if errors.is_empty() {
+        let at = format!("{at}/resources");
+        errors = app.context.groups.check(&spec.resources, &at);
+    }
     if !errors.is_empty() {
         return Err(Error::invalid(errors));
     }

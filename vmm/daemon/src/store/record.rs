@@ -3,6 +3,7 @@
 use paravane_api::VmSpec;
 use paravane_api::vm::{Ended, Running, Vm, VmState};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A VM.
@@ -41,6 +42,9 @@ pub struct VmRecord {
     /// What a client asked for and is not done yet.
     #[serde(default)]
     pub pending: Option<Pending>,
+    /// What its process was started with, where `spec` has changed since.
+    #[serde(default)]
+    pub started_spec: Option<Arc<VmSpec>>,
 }
 
 /// What a client asked for and takes until the VM's process has ended.

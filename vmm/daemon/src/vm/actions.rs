@@ -10,6 +10,7 @@ use crate::store::{Change, Pending};
 use paravane_api::event::EventKind;
 use paravane_api::vm::VmState;
 use paravane_control::message::{self, Refusal, Request};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Actor {
@@ -41,6 +42,9 @@ impl Actor {
             Command::Update(update, answer) => {
                 let result = self.update(*update).await;
                 let _ = answer.send(result);
+            }
+            Command::Snapshotted(name) => {
+                self.tell(EventKind::Snapshotted, Some(format!("the snapshot {name}")));
             }
             Command::Delete { force, answer } => {
                 let result = self.delete(force).await;
@@ -185,7 +189,10 @@ impl Actor {
     async fn update(&mut self, update: Update) -> Result<()> {
         let mut next = self.record.clone();
         if let Some(spec) = update.spec {
-            next.spec = spec;
+            let old = std::mem::replace(&mut next.spec, spec);
+            if next.state.has_process() && next.started_spec.is_none() {
+                next.started_spec = Some(Arc::new(old));
+            }
         }
         if let Some(labels) = update.labels {
             next.spec.labels = labels;

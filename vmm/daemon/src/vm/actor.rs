@@ -70,6 +70,7 @@ pub fn start(context: Arc<Context>, record: VmRecord, origin: Origin) -> Arc<Han
     let (commands, received) = mpsc::channel(COMMANDS);
     let first = View {
         vm: Arc::new(record.view(None, None)),
+        started_spec: record.started_spec.clone(),
         connection: None,
     };
     let (sender, view) = watch::channel(first);
@@ -89,6 +90,7 @@ pub fn start(context: Arc<Context>, record: VmRecord, origin: Origin) -> Arc<Han
         id,
         commands,
         view,
+        snapshot: tokio::sync::Mutex::default(),
         taken_up,
     })
 }
@@ -218,6 +220,7 @@ impl Actor {
         let connection = self.live.as_ref().map(|live| Arc::clone(&live.connection));
         self.view.send_replace(View {
             vm: Arc::new(self.record.view(pid, self.running.clone())),
+            started_spec: self.record.started_spec.clone(),
             connection,
         });
     }

@@ -33,6 +33,7 @@ impl Actor {
         next.started_ms = Some(time::now_ms());
         next.restart_ms = None;
         next.pending = None;
+        next.started_spec = None;
         self.save(next).await?;
         self.timers.clear_all();
         self.publish();
@@ -60,9 +61,10 @@ impl Actor {
         let record = self.record.clone();
         let id = record.id;
         let process = tokio::task::spawn_blocking(move || {
-            let plan = context.plan(&record)?;
+            let group = context.groups.make(id, &record.spec.resources)?;
+            let plan = context.plan(&record, group.as_ref().map(|group| group.path.as_path()))?;
             let folder = context.folder(id);
-            spawn(&context.runtime.program, &folder, &plan)
+            spawn(&context.runtime.program, &folder, &plan, group)
         })
         .await
         .unwrap_or_else(|error| Err(format!("the process was not started: {error}")));
@@ -104,6 +106,7 @@ impl Actor {
         self.live = None;
         self.running = None;
         self.timers.clear_all();
+        self.context.groups.remove(self.record.id);
         let pending = self.record.pending.take();
         let message = ended.message.clone();
         match pending {

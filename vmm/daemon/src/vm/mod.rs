@@ -8,10 +8,12 @@ mod adopt;
 pub mod connection;
 mod console;
 mod exit;
+mod groups;
 mod life;
 mod plan;
 pub mod policy;
 mod process;
+mod snapshot;
 mod spawn;
 mod timers;
 
@@ -20,6 +22,7 @@ use crate::events::Events;
 use crate::images::Images;
 use crate::problem::Result;
 use crate::registry::Registry;
+use crate::snapshots::Snapshots;
 use crate::store::{Store, VmRecord};
 use connection::Connection;
 use paravane_api::vm::Vm;
@@ -32,6 +35,8 @@ use uuid::Uuid;
 pub use actions::of_request;
 pub use actor::{Origin, start};
 pub use console::open_console;
+pub use groups::Groups;
+pub use snapshot::take as take_snapshot;
 
 /// How many commands may wait for a VM's task.
 const COMMANDS: usize = 64;
@@ -45,6 +50,10 @@ pub struct Context {
     pub events: Events,
     /// The images.
     pub images: Images,
+    /// The snapshots.
+    pub snapshots: Snapshots,
+    /// Control groups of VMs.
+    pub groups: Groups,
     /// How VMs are run.
     pub runtime: Runtime,
     /// The folder of the VMs' folders.
@@ -69,6 +78,8 @@ impl Context {
 pub struct View {
     /// The VM.
     pub vm: Arc<Vm>,
+    /// What its process was started with, where that is not the VM's spec any more.
+    pub started_spec: Option<Arc<paravane_api::VmSpec>>,
     /// The connection to its process, if there is one.
     pub connection: Option<Arc<Connection>>,
 }
@@ -82,6 +93,8 @@ pub struct Handle {
     pub commands: mpsc::Sender<Command>,
     /// The newest view of it. The sender is gone when the VM is.
     pub view: watch::Receiver<View>,
+    /// Held by who takes a snapshot of it.
+    pub snapshot: tokio::sync::Mutex<()>,
     /// True once it is known what the VM does since the daemon started.
     pub taken_up: watch::Receiver<bool>,
 }
@@ -118,6 +131,8 @@ pub enum Command {
     Reset(Answer<u64>),
     /// Change it.
     Update(Box<Update>, Answer<()>),
+    /// A snapshot of this name was taken of it.
+    Snapshotted(String),
     /// Delete it; answered when that is accepted. It is done when the view's sender is gone.
     Delete {
         /// Also if it has a process.
@@ -156,5 +171,6 @@ pub fn new_record(id: Uuid, slot: u32, name: String, spec: paravane_api::VmSpec)
         restart_ms: None,
         from_snapshot: None,
         pending: None,
+        started_spec: None,
     }
 }

@@ -4,6 +4,7 @@ use super::Context;
 use crate::config::Confinement as Confined;
 use crate::store::VmRecord;
 use paravane_control::plan::{Confinement, ProcessPlan};
+use std::path::{Path, PathBuf};
 
 impl Context {
     /// The plan of the present start of a VM.
@@ -11,7 +12,11 @@ impl Context {
     /// # Errors
     ///
     /// What cannot be had, in a sentence.
-    pub(super) fn plan(&self, record: &VmRecord) -> Result<ProcessPlan, String> {
+    pub(super) fn plan(
+        &self,
+        record: &VmRecord,
+        cgroup: Option<&Path>,
+    ) -> Result<ProcessPlan, String> {
         let runtime = &self.runtime;
         Ok(ProcessPlan {
             id: record.id.to_string(),
@@ -19,10 +24,25 @@ impl Context {
             start: record.starts,
             spec: self.images.with_files(record.spec.clone())?,
             kvm: runtime.kvm.clone(),
-            restore: None,
-            confinement: confinement(&runtime.confinement, record.slot),
+            restore: self.restore(record)?,
+            confinement: Confinement {
+                cgroup: cgroup.map(|path| path.display().to_string()),
+                ..confinement(&runtime.confinement, record.slot)
+            },
             log: runtime.log,
         })
+    }
+
+    /// The snapshot from which a VM goes on. Only its first start does: what it does after that
+    /// is not in the snapshot.
+    fn restore(&self, record: &VmRecord) -> Result<Option<PathBuf>, String> {
+        match &record.from_snapshot {
+            Some(id) if record.starts == 1 => {
+                let snapshot = self.snapshots.find(id).map_err(|error| error.to_string())?;
+                Ok(Some(self.snapshots.path(&snapshot.id)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 

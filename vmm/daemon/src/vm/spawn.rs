@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::groups::Group;
 use super::process::Process;
 use paravane_control::folder::Folder;
 use paravane_control::plan::ProcessPlan;
@@ -23,7 +24,12 @@ use std::process::{Command, Stdio};
 /// # Errors
 ///
 /// What could not be done, in a sentence.
-pub fn spawn(program: &[OsString], folder: &Folder, plan: &ProcessPlan) -> Result<Process, String> {
+pub fn spawn(
+    program: &[OsString],
+    folder: &Folder,
+    plan: &ProcessPlan,
+    group: Option<Group>,
+) -> Result<Process, String> {
     let failed = |what: &str, path: &Path| {
         let (what, path) = (what.to_string(), path.display().to_string());
         move |error: io::Error| format!("{path} cannot be {what}: {error}")
@@ -64,13 +70,16 @@ pub fn spawn(program: &[OsString], folder: &Folder, plan: &ProcessPlan) -> Resul
     ] {
         command.env_remove(variable);
     }
-    // SAFETY: between fork and exec only two system calls are made, which need no lock and no
-    // memory. The listener is open until the spawn has returned.
+    // SAFETY: between fork and exec only system calls are made, which need no lock and no memory.
+    // The listener is open until the spawn has returned.
     unsafe {
         command.pre_exec(move || {
             rustix::process::setsid()?;
             let borrowed = BorrowedFd::borrow_raw(fd);
             fcntl_setfd(borrowed, FdFlags::empty())?;
+            if let Some(group) = &group {
+                rustix::io::write(&group.processes, b"0")?;
+            }
             Ok(())
         });
     }

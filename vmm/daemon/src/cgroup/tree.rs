@@ -77,6 +77,15 @@ impl Hierarchy {
         })
     }
 
+    /// The groups above, if the group of this process has this name: another process of the same
+    /// manager has made it.
+    pub fn above(mut self, name: &str) -> Self {
+        if self.own.file_name().is_some_and(|own| own == name) {
+            self.own.pop();
+        }
+        self
+    }
+
     /// The group of this process when this was made.
     pub fn own(&self) -> &Path {
         &self.own
