@@ -15,10 +15,11 @@ pub fn bytes(bytes: u64) -> String {
         value /= 1024.0;
         name = unit;
     }
-    match value.fract() == 0.0 || value >= 100.0 {
-        true => format!("{value:.0} {name}"),
-        false => format!("{value:.1} {name}"),
-    }
+    let digits = match value < 100.0 {
+        true => format!("{value:.1}"),
+        false => format!("{value:.0}"),
+    };
+    format!("{} {name}", digits.strip_suffix(".0").unwrap_or(&digits))
 }
 
 /// A number of things, or of things per second, in at most five characters.
