@@ -4,6 +4,9 @@ use crate::ClientError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
+/// The HTTP status of a daemon that ends, and may start anew.
+const UNAVAILABLE: u16 = 503;
+
 /// The pauses double, from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -28,12 +31,15 @@ impl Repetition {
     }
 
     /// Whether the request is to be sent again after this error. It is once its connection was
-    /// lost, and then also while there is no daemon, which may be starting anew.
+    /// lost or the daemon has said that it ends, and then also while there is no daemon, which
+    /// may be starting anew.
     pub fn is_due(&mut self, error: &ClientError) -> bool {
-        if self.until.is_none() && matches!(error, ClientError::Lost { .. }) {
+        let ends = error.status() == Some(UNAVAILABLE);
+        if self.until.is_none() && (ends || matches!(error, ClientError::Lost { .. })) {
             self.until = Instant::now().checked_add(self.patience);
         }
-        error.is_connection() && self.until.is_some_and(|until| Instant::now() < until)
+        let may_change = ends || error.is_connection();
+        may_change && self.until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Whether the request was repeated.

@@ -2,6 +2,7 @@
 
 use crate::operation::{HEALTH, INFO, METRICS, OPENAPI, READY};
 use crate::{Client, ClientError};
+use paravane_api::info::DaemonInfo;
 use serde_json::Value;
 
 impl Client {
@@ -28,7 +29,7 @@ impl Client {
     /// # Errors
     ///
     /// See [`ClientError`].
-    pub async fn info(&self) -> Result<Value, ClientError> {
+    pub async fn info(&self) -> Result<DaemonInfo, ClientError> {
         self.call(INFO, &[]).answer().await
     }
 
