@@ -33,13 +33,29 @@ impl Client {
 
     /// A client of the daemon at this endpoint.
     pub fn new(endpoint: Endpoint) -> Self {
+        Self::with_connector(Connector {
+            endpoint,
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
+    }
+
+    /// A client of the daemon at this endpoint, which speaks TLS.
+    #[cfg(feature = "tls")]
+    pub fn secure(endpoint: Endpoint, tls: crate::Tls) -> Self {
+        let tls = Some(tls);
+        Self::with_connector(Connector { endpoint, tls })
+    }
+
+    fn with_connector(connector: Connector) -> Self {
+        let endpoint = Arc::new(connector.endpoint.clone());
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
-            .build(Connector(endpoint.clone()));
+            .build(connector);
         Self {
             http,
-            endpoint: Arc::new(endpoint),
+            endpoint,
             authorization: None,
             patience: PATIENCE,
         }

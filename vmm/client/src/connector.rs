@@ -15,7 +15,13 @@ use tower_service::Service;
 
 /// Connects to one endpoint, whatever URI is asked for.
 #[derive(Clone, Debug)]
-pub struct Connector(pub Endpoint);
+pub struct Connector {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Who is trusted, and who this is.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::Tls>,
+}
 
 impl Service<Uri> for Connector {
     type Response = Stream;
@@ -27,15 +33,24 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _uri: Uri) -> Self::Future {
-        let endpoint = self.0.clone();
+        let connector = self.clone();
         Box::pin(async move {
-            let stream = match endpoint {
-                Endpoint::Unix(path) => Either::Left(UnixStream::connect(path).await?),
+            let stream = match connector.endpoint {
+                Endpoint::Unix(path) => {
+                    Either::Left(Either::Left(UnixStream::connect(path).await?))
+                }
                 Endpoint::Tcp { host, port } => {
-                    let stream = TcpStream::connect((host, port)).await?;
-                    // Each key typed at a console is a packet.
-                    stream.set_nodelay(true)?;
-                    Either::Right(stream)
+                    Either::Left(Either::Right(connect(&host, port).await?))
+                }
+                #[cfg(feature = "tls")]
+                Endpoint::Tls { host, port } => {
+                    let Some(tls) = connector.tls else {
+                        return Err(io::Error::other(
+                            "it is not said whose certificates are trusted",
+                        ));
+                    };
+                    let stream = connect(&host, port).await?;
+                    Either::Right(tls.connect(host, stream).await?)
                 }
             };
             Ok(Stream(TokioIo::new(stream)))
@@ -43,9 +58,21 @@ impl Service<Uri> for Connector {
     }
 }
 
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    // Each key typed at a console is a packet.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+#[cfg(feature = "tls")]
+type Secure = tokio_rustls::client::TlsStream<TcpStream>;
+#[cfg(not(feature = "tls"))]
+type Secure = tokio::io::Empty;
+
 /// A connection.
 #[derive(Debug)]
-pub struct Stream(TokioIo<Either<UnixStream, TcpStream>>);
+pub struct Stream(TokioIo<Either<Either<UnixStream, TcpStream>, Secure>>);
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {

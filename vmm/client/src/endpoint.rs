@@ -17,13 +17,24 @@ pub enum Endpoint {
         /// The port.
         port: u16,
     },
+    /// At a TCP port, by TLS.
+    #[cfg(feature = "tls")]
+    Tls {
+        /// The host's name or address, which its certificate has.
+        host: String,
+        /// The port.
+        port: u16,
+    },
 }
 
 /// The port of `http://HOST` without one.
 const HTTP_PORT: u16 = 80;
+/// The port of `https://HOST` without one.
+const HTTPS_PORT: u16 = 443;
 
 impl Endpoint {
-    /// The endpoint of a URL such as `http://192.0.2.1:8080`.
+    /// The endpoint of a URL such as `http://192.0.2.1:8080`, or `https://` with the feature
+    /// `tls`.
     ///
     /// # Errors
     ///
@@ -34,11 +45,12 @@ impl Endpoint {
             why,
         };
         let uri: Uri = url.parse().map_err(|_| wrong("it is malformed"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
+        let is_secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") if cfg!(feature = "tls") => true,
             Some("https") => return Err(wrong("this client cannot speak TLS")),
             _ => return Err(wrong("it does not begin with http://")),
-        }
+        };
         if uri.path().len() > 1 || uri.query().is_some() {
             return Err(wrong("it has a path"));
         }
@@ -53,13 +65,18 @@ impl Endpoint {
         }
         let port = match authority.port_u16() {
             Some(port) => port,
-            None if authority.as_str().ends_with(authority.host()) => HTTP_PORT,
+            None if authority.as_str().ends_with(authority.host()) => match is_secure {
+                true => HTTPS_PORT,
+                false => HTTP_PORT,
+            },
             None => return Err(wrong("its port is not a number from 1 to 65535")),
         };
-        Ok(Self::Tcp {
-            host: host.to_string(),
-            port,
-        })
+        let host = host.to_string();
+        #[cfg(feature = "tls")]
+        if is_secure {
+            return Ok(Self::Tls { host, port });
+        }
+        Ok(Self::Tcp { host, port })
     }
 
     /// What the `Host` header says, and stands between `http://` and the path.
@@ -67,9 +84,17 @@ impl Endpoint {
         match self {
             // A socket has no name that HTTP knows.
             Self::Unix(_) => "localhost".to_string(),
-            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Tcp { host, port } => authority(host, *port),
+            #[cfg(feature = "tls")]
+            Self::Tls { host, port } => authority(host, *port),
         }
+    }
+}
+
+fn authority(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
     }
 }
 
@@ -78,6 +103,8 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => path.display().fmt(f),
             Self::Tcp { .. } => write!(f, "http://{}", self.authority()),
+            #[cfg(feature = "tls")]
+            Self::Tls { .. } => write!(f, "https://{}", self.authority()),
         }
     }
 }
@@ -103,12 +130,18 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tls")]
+    fn secure_urls_are_parsed() {
+        let endpoint = Endpoint::parse_url("https://host").unwrap();
+        assert_eq!(endpoint.to_string(), "https://host:443");
+    }
+
+    #[test]
     fn what_is_no_url_is_told_why() {
         for (url, why) in [
             ("", "it is malformed"),
             ("host:8080", "it does not begin with http://"),
             ("ftp://host", "it does not begin with http://"),
-            ("https://host", "this client cannot speak TLS"),
             ("http://host/v1", "it has a path"),
             ("http://host?a", "it has a path"),
             (

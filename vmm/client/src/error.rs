@@ -58,6 +58,9 @@ pub enum ClientError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A certificate or a key cannot be used.
+    #[error("{0}")]
+    Certificate(String),
     /// The token cannot be sent.
     #[error("the token has characters that no header can have; a token is one line of ASCII text")]
     Token,

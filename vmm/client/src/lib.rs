@@ -37,6 +37,8 @@ mod repetition;
 mod request;
 mod service;
 mod snapshots;
+#[cfg(feature = "tls")]
+mod tls;
 mod vms;
 
 pub use client::Client;
@@ -46,4 +48,6 @@ pub use error::ClientError;
 pub use events::Events;
 pub use logs::{LogQuery, Logs};
 pub use paravane_api as api;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use vms::VmFilter;

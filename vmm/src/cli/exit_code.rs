@@ -147,9 +147,10 @@ fn of_client(error: &ClientError) -> Status {
             Status::NoDaemon
         }
         ClientError::Answer { .. } => Status::Internal,
-        ClientError::Request(_) | ClientError::Url { .. } | ClientError::Token => {
-            Status::BadConfiguration
-        }
+        ClientError::Request(_)
+        | ClientError::Url { .. }
+        | ClientError::Token
+        | ClientError::Certificate(_) => Status::BadConfiguration,
         ClientError::Problem(problem) => match problem.status {
             401 | 403 => Status::Refused,
             404 => Status::NotFound,

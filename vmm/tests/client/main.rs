@@ -179,8 +179,7 @@ fn each_failure_has_its_code() {
         &fake,
         "vm ls --url https://host",
         BAD_CONFIGURATION,
-        "the URL \"https://host\" is not a daemon's: this client cannot speak TLS; one is like \
-         http://HOST:PORT",
+        "https:// needs --ca, a file of who has to have signed the daemon's certificate",
     );
     fails(
         &fake,

@@ -2,7 +2,7 @@
 
 use crate::cli::exit_code::Failure;
 use clap::Args;
-use paravane_client::{Client, Endpoint};
+use paravane_client::{Client, Endpoint, Tls};
 use rustix::process::geteuid;
 use std::env;
 use std::fs;
@@ -16,12 +16,21 @@ pub struct ConnectionArgs {
     /// $XDG_RUNTIME_DIR/paravane.sock for others
     #[arg(long, value_name = "PATH", env = "PARAVANE_SOCKET")]
     pub socket: Option<PathBuf>,
-    /// A daemon that listens at TCP, in place of a socket
+    /// A daemon that listens at TCP, http:// or https://, in place of a socket
     #[arg(long, value_name = "http://HOST:PORT")]
     pub url: Option<String>,
     /// A file with the token that a daemon at TCP wants
     #[arg(long, value_name = "FILE", requires = "url")]
     pub token_file: Option<PathBuf>,
+    /// A file in PEM of who has to have signed the daemon's certificate, for https://
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub ca: Option<PathBuf>,
+    /// A file in PEM of the certificate to show to the daemon
+    #[arg(long, value_name = "FILE", requires = "ca", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// A file in PEM of the key of that certificate
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
 }
 
 /// What all verbs have.
@@ -51,12 +60,40 @@ impl ConnectionArgs {
             };
             return Ok(Client::unix(path));
         };
-        let client = Client::new(Endpoint::parse_url(url)?);
+        let endpoint = Endpoint::parse_url(url)?;
+        let client = match &endpoint {
+            Endpoint::Tls { .. } => Client::secure(endpoint, self.tls()?),
+            Endpoint::Unix(_) | Endpoint::Tcp { .. } => Client::new(endpoint),
+        };
         match &self.token_file {
             Some(path) => Ok(client.with_token(&read_token(path)?)?),
             None => Ok(client),
         }
     }
+
+    fn tls(&self) -> Result<Tls, Failure> {
+        let Some(ca) = &self.ca else {
+            return Err(Failure::configuration(
+                "https:// needs --ca, a file of who has to have signed the daemon's certificate",
+            ));
+        };
+        let ca = read("file of authorities", ca)?;
+        let identity = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Some((read("certificate", cert)?, read("key", key)?)),
+            _ => None,
+        };
+        let identity = identity
+            .as_ref()
+            .map(|(cert, key)| (cert.as_bytes(), key.as_bytes()));
+        Ok(Tls::from_pem(ca.as_bytes(), identity)?)
+    }
+}
+
+fn read(what: &str, path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| {
+        let path = path.display();
+        Failure::configuration(format!("the {what} {path} cannot be read: {error}"))
+    })
 }
 
 /// Where a daemon listens that nobody told where to.
@@ -78,10 +115,7 @@ fn default_socket(
 }
 
 fn read_token(path: &Path) -> Result<String, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        let path = path.display();
-        Failure::configuration(format!("the token file {path} cannot be read: {error}"))
-    })?;
+    let text = read("token file", path)?;
     match text.trim() {
         "" => Err(Failure::configuration(format!(
             "the token file {} is empty; write the daemon's token into it",

@@ -12,11 +12,22 @@ impl<Commands: Subcommand> Args for Lazy<Commands> {
         command
             .subcommand_required(true)
             .arg_required_else_help(true)
-            .defer(Commands::augment_subcommands)
+            .defer(augment::<Commands>)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+/// Adds the commands; what is said of a command is left as it is.
+fn augment<Commands: Subcommand>(command: Command) -> Command {
+    let about = command.get_about().cloned();
+    let command = Commands::augment_subcommands(command)
+        .after_help("Exit codes are listed by paravane --help.");
+    match about {
+        Some(about) => command.about(about),
+        None => command,
     }
 }
 

@@ -73,13 +73,13 @@ pub struct CreateArgs {
     /// The processors it may use, as in 0-3,6
     #[arg(long, value_name = "LIST")]
     cpus: Option<String>,
-    #[command(flatten)]
-    devices: DeviceArgs,
-    #[command(flatten)]
-    common: Common,
     /// More words for the guest's command line
     #[arg(last = true, value_name = "WORDS")]
     words: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    devices: DeviceArgs,
 }
 
 /// Creates a VM.
