@@ -7,6 +7,7 @@ mod bench_guest;
 mod boot;
 mod c_guest;
 mod cgroups;
+mod client;
 mod console;
 mod crash;
 mod disks;
@@ -80,6 +81,7 @@ fn once() -> Vec<Once> {
         bench::ONCE,
         bench_guest::ONCE,
         cgroups::ONCE,
+        client::ONCE,
         console::ONCE,
         disks::ONCE,
         guests::ONCE,

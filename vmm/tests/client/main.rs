@@ -147,6 +147,13 @@ fn each_of_several_is_done_though_one_fails() {
     assert_eq!(said.stdout, "a\nb\n");
     assert_eq!(said.stderr, "paravane: nope: there is no VM nope\n");
     assert!(fake.states().iter().all(|(_, state)| state == "stopped"));
+    let said = say(&fake, "vm stop nope neither");
+    let sentences =
+        "paravane: nope: there is no VM nope\nparavane: neither: there is no VM neither\n";
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (Some(NOT_FOUND), sentences)
+    );
     let said = say(&fake, "vm start --json a nope b");
     let names: Vec<_> = said
         .json()

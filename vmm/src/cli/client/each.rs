@@ -1,5 +1,6 @@
 //! A verb for several things, all at once.
 
+use super::human::clean;
 use crate::cli::exit_code::Failure;
 use crate::cli::output;
 use futures_util::future::join_all;
@@ -12,8 +13,7 @@ use std::process::ExitCode;
 pub struct Outcomes<T> {
     /// What succeeded, in the order it was asked for.
     pub done: Vec<T>,
-    /// The first failure.
-    failure: Option<Failure>,
+    failures: Vec<Failure>,
 }
 
 impl<T: Serialize> Outcomes<T> {
@@ -22,27 +22,16 @@ impl<T: Serialize> Outcomes<T> {
         let all = join_all(names.iter().map(|name| verb(name))).await;
         let mut outcomes = Self {
             done: Vec::new(),
-            failure: None,
+            failures: Vec::new(),
         };
         for (name, result) in names.iter().zip(all) {
             match result {
                 Ok(done) => outcomes.done.push(done),
-                Err(error) => outcomes.fail(name, names.len(), error),
+                Err(error) if names.len() == 1 => outcomes.failures.push(error.into()),
+                Err(error) => outcomes.failures.push(of(name, error)),
             }
         }
         outcomes
-    }
-
-    fn fail(&mut self, name: &str, count: usize, error: ClientError) {
-        let mut failure = Failure::from(error);
-        if count > 1 {
-            failure.message = format!("{name}: {}", failure.message);
-        }
-        match &self.failure {
-            None => self.failure = Some(failure),
-            // The first one is printed, and makes the exit code, when the program ends.
-            Some(_) => failure.print(),
-        }
     }
 
     /// Prints what succeeded, a line each by `line`, or all as JSON.
@@ -53,11 +42,27 @@ impl<T: Serialize> Outcomes<T> {
             let lines: String = self.done.iter().map(|done| line(done) + "\n").collect();
             output::print_text(&lines)?;
         }
-        match self.failure {
-            None => Ok(ExitCode::SUCCESS),
-            Some(failure) => Err(failure),
-        }
+        conclude(self.failures)
     }
+}
+
+/// A failure with the name of what it is about.
+pub fn of(name: &str, error: ClientError) -> Failure {
+    let mut failure = Failure::from(error);
+    failure.message = format!("{}: {}", clean(name), failure.message);
+    failure
+}
+
+/// The end of a verb of which so much failed: all of it is printed, the exit code is that of the
+/// first.
+pub fn conclude(mut failures: Vec<Failure>) -> Result<ExitCode, Failure> {
+    let Some(last) = failures.pop() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    // The last is printed when the program ends.
+    failures.iter().for_each(Failure::print);
+    let status = failures.first().unwrap_or(&last).status;
+    Err(Failure { status, ..last })
 }
 
 /// What is printed of something that is gone.

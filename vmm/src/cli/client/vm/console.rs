@@ -23,8 +23,11 @@ use tokio::time::{Instant, sleep_until};
 const HELP: &str = "Ctrl-A x leaves the console, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this";
 /// How many pieces of input may wait to be sent.
 const PIECES: usize = 8;
-/// How long the daemon may take to end the connection when it is told to.
-const CLOSING: Duration = Duration::from_secs(5);
+/// After the end of the input, the console ends when nothing has come for this long: what the
+/// guest answers is still shown.
+const QUIET: Duration = Duration::from_millis(300);
+/// And when so much time has gone by, whatever comes.
+const LAST: Duration = Duration::from_secs(5);
 
 /// Which console, and how.
 #[derive(Debug, Args)]
@@ -102,11 +105,10 @@ fn read_stdin() -> Result<mpsc::Receiver<Vec<u8>>, Failure> {
 async fn send_all(mut writer: ConsoleWriter, mut pieces: mpsc::Receiver<Vec<u8>>) {
     while let Some(piece) = pieces.recv().await {
         if writer.send(piece).await.is_err() {
+            // A connection that was lost is told of by its reader.
             break;
         }
     }
-    // A connection that was lost is told of by its reader.
-    let _ = writer.close().await;
 }
 
 /// Writes to stdout what comes, until the end of the input, of the console, or the escape key.
@@ -119,12 +121,12 @@ async fn follow(
         |error: io::Error| Failure::internal(format!("cannot wait for signals: {error}"));
     let mut terminated = signal(SignalKind::terminate()).map_err(signal_failure)?;
     let mut hung_up = signal(SignalKind::hangup()).map_err(signal_failure)?;
-    // Since the end of the input.
-    let mut closing: Option<Instant> = None;
+    let mut end: Option<End> = None;
     loop {
         tokio::select! {
             message = reader.next() => match message {
                 Ok(Some(ConsoleMessage::Output(bytes))) => {
+                    end.iter_mut().for_each(End::put_off);
                     if stream::write(&bytes)? == Reader::Gone {
                         return Ok(ExitCode::SUCCESS);
                     }
@@ -137,7 +139,6 @@ async fn follow(
                     return Ok(ExitCode::SUCCESS);
                 }
                 Ok(None) => return Ok(ExitCode::SUCCESS),
-                Err(_) if closing.is_some() => return Ok(ExitCode::SUCCESS),
                 Err(error) => return Err(error.into()),
             },
             left = Keys::handle(&mut keys) => match left {
@@ -145,19 +146,41 @@ async fn follow(
                 // The end of the input; the sender ends too.
                 false => keys = None,
             },
-            _ = &mut sender, if closing.is_none() => closing = Some(Instant::now()),
-            () = closed(closing) => return Ok(ExitCode::SUCCESS),
+            _ = &mut sender, if end.is_none() => end = Some(End::soon()),
+            () = End::reached(end) => return Ok(ExitCode::SUCCESS),
             _ = terminated.recv() => return Ok(Status::Terminated.into()),
             _ = hung_up.recv() => return Ok(Status::HungUp.into()),
         }
     }
 }
 
-/// Waits until the daemon has had enough time since then to end the connection.
-async fn closed(since: Option<Instant>) {
-    match since {
-        Some(since) => sleep_until(since + CLOSING).await,
-        None => pending().await,
+/// When the console ends, after the end of the input.
+#[derive(Clone, Copy)]
+struct End {
+    quiet: Instant,
+    last: Instant,
+}
+
+impl End {
+    fn soon() -> Self {
+        let now = Instant::now();
+        Self {
+            quiet: now + QUIET,
+            last: now + LAST,
+        }
+    }
+
+    /// Something has come.
+    fn put_off(&mut self) {
+        self.quiet = Instant::now() + QUIET;
+    }
+
+    /// Waits for it; for ever before the end of the input.
+    async fn reached(end: Option<Self>) {
+        match end {
+            Some(end) => sleep_until(end.quiet.min(end.last)).await,
+            None => pending().await,
+        }
     }
 }
 

@@ -65,15 +65,15 @@ impl File {
         Ok(Self { labels, vms })
     }
 
-    /// Whether there are images that the daemon calls by their digests.
-    pub fn stored_images(&self) -> Vec<&str> {
-        let names = self.vms.iter().flat_map(|vm| {
+    /// Whether there are images of the store by name, which the daemon calls by their digests.
+    pub fn uses_store(&self) -> bool {
+        let mut names = self.vms.iter().flat_map(|vm| {
             let disks = vm.devices.disks.iter().map(|disk| disk.source.as_str());
             disks
                 .chain(vm.initrd.as_deref())
                 .chain([vm.image.0.as_str()])
         });
-        names.filter(|name| name.starts_with(STORE)).collect()
+        names.any(|name| name.starts_with(STORE))
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
             "#,
         );
         let file = file.unwrap();
-        assert_eq!(file.stored_images(), ["store:base", "store:initrd"]);
+        assert!(file.uses_store());
         let [web, db] = file.vms.as_slice() else {
             panic!("{file:?}");
         };
@@ -219,6 +219,13 @@ mod tests {
                 vec!["shop".to_string(), "0".to_string()],
             )
         );
+    }
+
+    #[test]
+    fn files_are_not_of_the_store() {
+        let file = parse("[[vm]]\nname = \"a\"\nimage = \"./store:a\"").unwrap();
+        assert!(!file.uses_store());
+        assert_eq!(file.vms[0].image.0, "/etc/vms/store:a");
     }
 
     #[track_caller]

@@ -4,6 +4,7 @@ mod file;
 mod plan;
 
 use crate::cli::client::connection::Common;
+use crate::cli::client::each;
 use crate::cli::client::human::clean;
 use crate::cli::exit_code::{Failure, notice};
 use crate::cli::output::{print_text, to_json};
@@ -63,10 +64,9 @@ pub async fn apply(args: &ApplyArgs) -> Result<ExitCode, Failure> {
         )));
     }
     let client = args.common.client()?;
-    let names = file.stored_images();
-    let images = match names.is_empty() {
-        true => Vec::new(),
-        false => client.all_images().await?,
+    let images = match file.uses_store() {
+        true => client.all_images().await?,
+        false => Vec::new(),
     };
     let vms = client.all_vms(&VmFilter::default()).await?;
     let wishes = plan::Wishes {
@@ -114,7 +114,7 @@ fn report(
     results: Vec<Result<(), ClientError>>,
     args: &ApplyArgs,
 ) -> Result<ExitCode, Failure> {
-    let mut failure = None;
+    let mut failures = Vec::new();
     let mut results = results.into_iter();
     let mut all = Vec::new();
     for step in steps {
@@ -122,13 +122,8 @@ fn report(
         let done = matches!(result, Some(Ok(())));
         let mut error = None;
         if let Some(Err(problem)) = result {
-            let mut one = Failure::from(problem);
-            error = Some(one.message.clone());
-            one.message = format!("{}: {}", step.name, one.message);
-            match &failure {
-                None => failure = Some(one),
-                Some(_) => one.print(),
-            }
+            error = Some(problem.to_string());
+            failures.push(each::of(&step.name, problem));
         }
         all.push(Done {
             name: &step.name,
@@ -150,10 +145,7 @@ fn report(
             clean(&step.name)
         ));
     }
-    match failure {
-        None => Ok(ExitCode::SUCCESS),
-        Some(failure) => Err(failure),
-    }
+    each::conclude(failures)
 }
 
 fn line(done: &Done) -> String {
