@@ -86,7 +86,7 @@ function skip(event) {
 function Daemon() {
   useChanges(store);
   const version = store.info?.version;
-  return html`<span class="dim right">${version && `paravane ${version}`}</span>`;
+  return html`<span class="dim right version">${version && `paravane ${version}`}</span>`;
 }
 
 /** Says that the page is not up to date, while it is not. */

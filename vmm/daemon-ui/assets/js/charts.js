@@ -1,11 +1,11 @@
 // Charts of what a VM does, drawn by uPlot, which a script tag of the page has loaded.
 
-import { bytes, clock, count, percent } from "./format.js";
+import { bytes, clock, count, hourAndMinute, percent } from "./format.js";
 import { SPAN } from "./rates.js";
 import { store } from "./store.js";
 import { html, useEffect, useRef } from "./ui.js";
 
-const HEIGHT = 150;
+const HEIGHT = 140;
 
 /** Each chart: its title, how its figures are written, the least top of its axis, its lines. */
 const CHARTS = [
@@ -16,6 +16,8 @@ const CHARTS = [
     title: "Memory",
     format: bytes,
     top: 1 << 20,
+    // Round in binary units.
+    steps: Array.from({ length: 40 }, (_, power) => 2 ** power),
     lines: [["resident", "RAM in use"], ["overhead", "Overhead"]],
   },
 ];
@@ -24,7 +26,7 @@ const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-function options({ format, top, lines }, width, hovered) {
+function options({ format, top, lines, steps }, width, hovered) {
   const axis = { stroke: colour("--dim"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
   return {
     width,
@@ -36,8 +38,8 @@ function options({ format, top, lines }, width, hovered) {
       y: { range: (_, __, most) => [0, Math.max(top, most * 1.1)] },
     },
     axes: [
-      { ...axis, space: 90, values: (_, times) => times.map((time) => clock(time * 1000)) },
-      { ...axis, size: 64, space: 30, values: (_, values) => values.map((value) => format(value)) },
+      { ...axis, size: 28, space: 90, values: (_, times) => times.map((time) => hourAndMinute(time * 1000)) },
+      { ...axis, size: 64, space: 30, incrs: steps, values: (_, values) => values.map((value) => format(value)) },
     ],
     series: [
       {},
@@ -103,7 +105,7 @@ function Chart({ vm, chart }) {
     <figcaption ref=${caption}>
       <strong>${chart.title}</strong>
       ${chart.lines.map(
-        ([name, label], index) => html`<span key=${name} class="series" data-line=${index + 1}>
+        ([name, label], index) => html`<span key=${name} class="series" data-line=${chart.lines.length > 1 ? index + 1 : 0}>
           <span class=${chart.lines.length > 1 ? "" : "hidden"}>${label}</span> <output aria-live="off"></output>
         </span>`,
       )}

@@ -117,7 +117,7 @@ export function Console({ vm }) {
       </label>
     </div>
     ${lost > 0 && html`<${Notice} kind="warn">${lost} bytes are missing: the guest wrote faster than the page could read.<//>`}
-    <div class="terminal" ref=${place}></div>
+    <div class="screen" ref=${place}></div>
     <p class="dim"><kbd>Shift</kbd>+<kbd>F6</kbd> leaves the console.</p>
   </section>`;
 }

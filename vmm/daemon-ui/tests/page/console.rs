@@ -15,7 +15,7 @@ async fn open_console(page: &Page, daemon: &Daemon) -> Outcome {
 
 /// Types until the daemon has it.
 async fn types(page: &Page, daemon: &Daemon, text: &str) -> Outcome {
-    page.click("//div[@class='terminal']").await?;
+    page.click("//div[@class='screen']").await?;
     page.type_text(text).await?;
     let typed = async {
         while daemon.state().typed != text.as_bytes() {
@@ -50,7 +50,7 @@ pub async fn is_read_only_until_it_takes_over(page: &Page) -> Outcome {
     page.shows("Read only: another one types.").await?;
     page.until(&format!("{SHOWN}.startsWith('guest is ready')"))
         .await?;
-    page.click("//div[@class='terminal']").await?;
+    page.click("//div[@class='screen']").await?;
     page.type_text("lost").await?;
     page.press("Take over").await?;
     page.shows("Connected: what you type goes to the guest.")
@@ -70,7 +70,7 @@ pub async fn can_be_left_by_keyboard(page: &Page) -> Outcome {
     let daemon = Daemon::new().with("web", VmState::Running);
     open_console(page, &daemon).await?;
     page.shows("Connected").await?;
-    page.click("//div[@class='terminal']").await?;
+    page.click("//div[@class='screen']").await?;
     page.until("document.activeElement.classList.contains('xterm-helper-textarea')")
         .await?;
     page.run(
