@@ -7,6 +7,7 @@
 
 mod browser;
 mod page;
+mod watch;
 
 pub use browser::{Browser, find};
 pub use page::Page;

@@ -1,21 +1,15 @@
 //! A page in a tab.
 
+use crate::watch::Watch;
 use chromiumoxide::cdp::browser_protocol::emulation::{
     MediaFeature, SetDeviceMetricsOverrideParams,
 };
-use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
-use chromiumoxide::cdp::browser_protocol::network::{
-    EventRequestWillBeSent, EventWebSocketCreated,
-};
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
-use chromiumoxide::cdp::js_protocol::runtime::{
-    ConsoleApiCalledType, EvaluateParams, EventConsoleApiCalled, EventExceptionThrown,
-};
-use chromiumoxide::listeners::EventStream;
+use chromiumoxide::cdp::js_protocol::runtime::EvaluateParams;
 use chromiumoxide::page::ScreenshotParams;
-use futures_util::{FutureExt, Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// How long to wait for what a page is to show, in milliseconds. Only a defect ends by it.
 const PATIENCE: u32 = 30_000;
@@ -27,16 +21,12 @@ const PATIENCE: u32 = 30_000;
 /// request was answered with an error is no such error: tests want some to be.
 pub struct Page {
     page: chromiumoxide::Page,
-    messages: EventStream<EventConsoleApiCalled>,
-    exceptions: EventStream<EventExceptionThrown>,
-    entries: EventStream<EventEntryAdded>,
-    requests: EventStream<EventRequestWillBeSent>,
-    sockets: EventStream<EventWebSocketCreated>,
-    origin: std::sync::Mutex<Option<String>>,
+    watch: Watch,
+    origin: Mutex<String>,
 }
 
 /// What the library says went wrong.
-fn said(error: impl std::fmt::Display) -> String {
+pub(crate) fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -49,15 +39,9 @@ fn quoted(text: &str) -> String {
 impl Page {
     pub(crate) async fn open(browser: &chromiumoxide::Browser) -> Result<Self, String> {
         let page = browser.new_page("about:blank").await.map_err(said)?;
-        page.enable_log().await.map_err(said)?;
-        page.enable_runtime().await.map_err(said)?;
         Ok(Self {
-            messages: page.event_listener().await.map_err(said)?,
-            exceptions: page.event_listener().await.map_err(said)?,
-            entries: page.event_listener().await.map_err(said)?,
-            requests: page.event_listener().await.map_err(said)?,
-            sockets: page.event_listener().await.map_err(said)?,
-            origin: None.into(),
+            watch: Watch::begin(&page).await?,
+            origin: Mutex::default(),
             page,
         })
     }
@@ -68,7 +52,7 @@ impl Page {
     ///
     /// That it cannot be loaded.
     pub async fn visit(&self, origin: &str, path: &str) -> Result<(), String> {
-        *self.origin.lock().expect("nobody panicked") = Some(origin.to_owned());
+        origin.clone_into(&mut self.origin.lock().expect("nobody panicked"));
         self.page
             .goto(format!("{origin}{path}"))
             .await
@@ -300,37 +284,8 @@ impl Page {
     pub(crate) async fn verdict(&mut self) -> Result<(), String> {
         // Events come in order: those before this answer are all here.
         self.evaluate::<bool>("true").await?;
-        let origin = self.origin.get_mut().expect("nobody panicked").clone();
-        let origin = origin.unwrap_or_default();
-        let socket_origin = origin.replacen("http", "ws", 1);
-        let mut wrong = Vec::new();
-        for message in come(&mut self.messages) {
-            if message.r#type == ConsoleApiCalledType::Error {
-                wrong.push(format!("an error on the console: {:?}", message.args));
-            }
-        }
-        for exception in come(&mut self.exceptions) {
-            wrong.push(format!("an exception: {:?}", exception.exception_details));
-        }
-        for entry in come(&mut self.entries) {
-            let entry = &entry.entry;
-            // That of a request which was answered with an error, or refused.
-            let answer = entry.source.as_ref() == "network"
-                || (entry.source.as_ref() == "javascript" && entry.text.contains("WebSocket"));
-            if entry.level.as_ref() == "error" && !answer {
-                wrong.push(format!("an error: {} {:?}", entry.text, entry.url));
-            }
-        }
-        let requests = come(&mut self.requests).map(|event| event.request.url.clone());
-        let sockets = come(&mut self.sockets).map(|event| event.url.clone());
-        for url in requests.collect::<Vec<_>>().into_iter().chain(sockets) {
-            let inside = [&origin, &socket_origin]
-                .into_iter()
-                .any(|origin| url.starts_with(&format!("{origin}/")));
-            if !inside && url != "about:blank" {
-                wrong.push(format!("a request to {url}"));
-            }
-        }
+        let origin = self.origin.get_mut().expect("nobody panicked");
+        let wrong = self.watch.wrong(origin);
         match wrong.is_empty() {
             true => Ok(()),
             false => Err(wrong.join("\n")),
@@ -341,9 +296,4 @@ impl Page {
         // A tab that is left open ends with the browser.
         let _ = self.page.close().await;
     }
-}
-
-/// The events that have come so far.
-fn come<S: Stream + Unpin>(stream: &mut S) -> impl Iterator<Item = S::Item> {
-    std::iter::from_fn(|| stream.next().now_or_never().flatten())
 }

@@ -39,7 +39,7 @@ async fn the_page_is_at_ui() {
 async fn each_kind_of_file_has_its_type() {
     for (path, media_type) in [
         ("/ui/index.html", "text/html; charset=utf-8"),
-        ("/ui/style.css", "text/css; charset=utf-8"),
+        ("/ui/css/page.css", "text/css; charset=utf-8"),
         ("/ui/js/app.js", "text/javascript; charset=utf-8"),
         (
             "/ui/vendor/xterm/xterm.mjs",

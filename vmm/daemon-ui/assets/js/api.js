@@ -123,13 +123,11 @@ export async function* objects(url, options) {
   }
 }
 
-/** The data of server-sent events, as they come. (EventSource cannot send a token.) */
-export async function* events(url, options) {
+/** The data of server-sent events after the one called `last`. (EventSource cannot send a token.) */
+export async function* events(url, { last, ...options }) {
+  const headers = { Accept: "text/event-stream", "Last-Event-ID": String(last) };
   let data = [];
-  for await (const line of lines(url, {
-    ...options,
-    headers: { Accept: "text/event-stream" },
-  })) {
+  for await (const line of lines(url, { ...options, headers })) {
     if (line === "") {
       if (data.length > 0) yield JSON.parse(data.join("\n"));
       data = [];

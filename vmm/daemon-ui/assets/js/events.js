@@ -1,4 +1,4 @@
-// What happened while the page was open.
+// What happened to VMs, as far back as the daemon remembers.
 
 import { clock, date } from "./format.js";
 import { store } from "./store.js";
@@ -8,7 +8,7 @@ import { Head, Heading, html, Notice, State, useChanges } from "./ui.js";
 export function Events({ vm }) {
   useChanges(store);
   const events = store.events.filter((event) => !vm || event.vm === vm.id);
-  if (events.length === 0) return html`<${Notice}>Nothing has happened since this page was opened.<//>`;
+  if (events.length === 0) return html`<${Notice}>Nothing has happened yet.<//>`;
   return html`<div class="card scroll">
     <table class="events">
       <${Head} columns=${["Time", ...(vm ? [] : ["VM"]), "Event", "State", "Message"]} />

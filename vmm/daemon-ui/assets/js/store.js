@@ -5,6 +5,8 @@ import { History } from "./rates.js";
 
 /** How many events the page remembers. */
 const EVENTS = 500;
+/** How long to wait for more of what changes together, in milliseconds. */
+const GATHER = 30;
 /** From so many VMs at once on, the whole list is read. */
 const MANY = 10;
 /** How long to wait before a lost connection is tried again, in milliseconds: first and last. */
@@ -15,7 +17,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 class Store extends EventTarget {
   /** VMs by their ids; `null` until they were read. */
   vms = null;
-  /** What happened while the page was open, the latest first. */
+  /** What happened, the latest first. */
   events = [];
   /** `DaemonInfo`. */
   info = null;
@@ -24,6 +26,7 @@ class Store extends EventTarget {
   #histories = new Map();
   #stale = new Set();
   #announced = false;
+  #refreshes = false;
 
   /** Follows the daemon until `signal`. */
   async follow(signal) {
@@ -35,7 +38,9 @@ class Store extends EventTarget {
           // Only now, so that no change is missed between the list and the events.
           this.#reload(signal).catch((error) => this.#lose(error));
         };
-        for await (const event of events(path("events"), { signal, opened })) this.#happened(event);
+        // The first time all that the daemon remembers, then what was missed.
+        const last = this.events[0]?.id ?? 0;
+        for await (const event of events(path("events"), { signal, opened, last })) this.#happened(event);
         this.#lose(new Error("The daemon ended the connection."));
       } catch (error) {
         if (isAbort(error)) return;
@@ -111,32 +116,30 @@ class Store extends EventTarget {
 
   #happened(event) {
     this.events = [event, ...this.events].slice(0, EVENTS);
-    const vm = this.vms?.get(event.vm);
     if (event.kind === "deleted") {
       this.vms?.delete(event.vm);
       this.#histories.delete(event.vm);
     } else {
-      if (vm) this.vms.set(vm.id, { ...vm, state: event.state, name: event.name });
       this.#refresh(event.vm);
     }
     this.changed();
   }
 
-  /** Reads a VM of which only the state is known; what comes together is read together. */
-  #refresh(id) {
+  /** Reads a VM that has changed; what comes together is read together. */
+  async #refresh(id) {
     this.#stale.add(id);
-    if (this.#stale.size > 1) return;
-    setTimeout(async () => {
+    // One at a time, so that no older answer comes after a newer one.
+    if (this.#stale.size > 1 || this.#refreshes) return;
+    this.#refreshes = true;
+    while (this.#stale.size > 0) {
+      await sleep(GATHER);
       const ids = [...this.#stale];
       this.#stale.clear();
       const read = async (id) => this.put(await get(path("vms", id)));
-      try {
-        if (ids.length > MANY) await this.#reload();
-        else await Promise.all(ids.map(read));
-      } catch {
-        // A VM that is gone is told by its event, and a lost connection by theirs.
-      }
-    }, 50);
+      // A VM that is gone is told by its event, and a lost connection by theirs.
+      await Promise.allSettled(ids.length > MANY ? [this.#reload()] : ids.map(read));
+    }
+    this.#refreshes = false;
   }
 
   async #read(work) {

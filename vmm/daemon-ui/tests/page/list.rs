@@ -136,5 +136,9 @@ pub async fn says_that_the_daemon_is_away(page: &Page) -> Outcome {
     page.until("document.querySelector('[data-state=lost]')")
         .await?;
     page.until("!document.body.innerText.includes('What is shown is old')")
+        .await?;
+    // And so is what was missed, once.
+    page.press("Events").await?;
+    page.until("document.querySelectorAll('.events tbody tr').length === 1")
         .await
 }

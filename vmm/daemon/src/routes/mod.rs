@@ -66,6 +66,7 @@ pub fn router(app: Shared) -> Router {
             async move { axum::Json(document) }
         }),
     )
+    .merge(paravane_daemon_ui::router())
     .fallback(unknown)
     .method_not_allowed_fallback(wrong_method)
     .layer(middleware::from_fn_with_state(

@@ -3,7 +3,9 @@
 
 mod console;
 mod routes;
+mod snapshots;
 mod state;
+mod streams;
 
 pub use state::{Daemon, TOKEN};
 

@@ -1,28 +1,26 @@
 //! The routes of the API that the page uses.
 
 use super::console::console;
+use super::snapshots::{forget, restore, snapshots, take};
 use super::state::{Daemon, Request, State, TIME, TOKEN};
-use axum::body::{Body, Bytes};
+use super::streams::{events, logs};
+use axum::body::Bytes;
 use axum::extract::{Path, Query, Request as HttpRequest, State as Shared};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
-use axum::response::sse::{Event as Message, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete as deleting, get, post};
 use axum::{Json, Router};
-use futures_util::{Stream, StreamExt, stream};
 use paravane_api::event::EventKind;
 use paravane_api::page::Page;
 use paravane_api::problem::{MEDIA_TYPE, Problem};
-use paravane_api::snapshot::{RestoreSnapshot, Snapshot, TakeSnapshot};
 use paravane_api::stats::VmStatsEntry;
 use paravane_api::vm::{CreateVm, Vm, VmState};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 
-type Answer = Result<Response, Response>;
+pub type Answer = Result<Response, Response>;
 
 /// So few things are on a page that the web page has to ask for more.
 const PAGE: usize = 2;
@@ -43,7 +41,7 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/v1/vms/{vm}/snapshots", post(take))
         .route("/v1/vms/{vm}/{action}", post(act))
         .route("/v1/snapshots", get(snapshots))
-        .route("/v1/snapshots/{snapshot}", axum::routing::delete(forget))
+        .route("/v1/snapshots/{snapshot}", deleting(forget))
         .route("/v1/snapshots/{snapshot}/restore", post(restore))
         .route("/v1/images", get(images))
         .layer(middleware::from_fn_with_state(daemon.clone(), admit))
@@ -82,7 +80,7 @@ async fn admit(Shared(daemon): Shared<Daemon>, request: HttpRequest, next: Next)
 }
 
 /// Takes down a request that changes something; the refusal, if a test wants one.
-fn take_down(
+pub fn take_down(
     state: &mut State,
     method: &Method,
     uri: &Uri,
@@ -101,21 +99,21 @@ fn take_down(
         .map_or(Ok(()), |problem| Err(refuse(&problem)))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(body).map_err(|error| problem(400, "Bad body", &error.to_string()))
 }
 
-fn find(state: &State, vm: &str) -> Result<Vm, Response> {
+pub fn find(state: &State, vm: &str) -> Result<Vm, Response> {
     let unknown = || problem(404, "No such VM", &format!("There is no VM {vm}."));
     state.find(vm).ok_or_else(unknown)
 }
 
 #[derive(Deserialize)]
-struct Cursor {
+pub struct Cursor {
     cursor: Option<usize>,
 }
 
-fn page<T: Clone>(all: &[T], Cursor { cursor }: &Cursor) -> Page<T> {
+pub fn page<T: Clone>(all: &[T], Cursor { cursor }: &Cursor) -> Page<T> {
     let start = cursor.unwrap_or(0).min(all.len());
     let end = (start + PAGE).min(all.len());
     Page {
@@ -212,131 +210,9 @@ async fn act(
     Ok(Json(state.change(&vm.id, to, kind)).into_response())
 }
 
-async fn take(
-    Shared(daemon): Shared<Daemon>,
-    Path(vm): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Answer {
-    let mut state = daemon.state();
-    take_down(&mut state, &method, &uri, &headers, &body)?;
-    let request: TakeSnapshot = parse(&body)?;
-    let vm = find(&state, &vm)?;
-    let snapshot = Snapshot {
-        id: format!("5{}", state.snapshots.len()),
-        name: request.name.unwrap_or_else(|| "unnamed".to_owned()),
-        vm: vm.id.clone(),
-        spec: vm.spec.clone(),
-        created_at: TIME.to_owned(),
-        size: 25 << 20,
-    };
-    state.snapshots.push(snapshot.clone());
-    state.tell(&vm, EventKind::Snapshotted, None);
-    Ok((StatusCode::CREATED, Json(snapshot)).into_response())
-}
-
-async fn snapshots(
-    Shared(daemon): Shared<Daemon>,
-    Query(cursor): Query<Cursor>,
-) -> Json<Page<Snapshot>> {
-    Json(page(&daemon.state().snapshots, &cursor))
-}
-
-async fn forget(
-    Shared(daemon): Shared<Daemon>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Answer {
-    let mut state = daemon.state();
-    take_down(&mut state, &method, &uri, &headers, &[])?;
-    state.snapshots.retain(|snapshot| snapshot.id != id);
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-async fn restore(
-    Shared(daemon): Shared<Daemon>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Answer {
-    let mut state = daemon.state();
-    take_down(&mut state, &method, &uri, &headers, &body)?;
-    let request: RestoreSnapshot = parse(&body)?;
-    let known = state
-        .snapshots
-        .iter()
-        .find(|snapshot| snapshot.id == id)
-        .cloned();
-    let snapshot = known.ok_or_else(|| problem(404, "No such snapshot", &id))?;
-    let vms = (1..=request.count).map(|number| {
-        let mut spec = snapshot.spec.clone();
-        spec.name = request.name.as_ref().map(|name| format!("{name}-{number}"));
-        let vm = state.add(spec, VmState::Running);
-        state.tell(&vm, EventKind::Created, None);
-        vm
-    });
-    let items: Vec<Vm> = vms.collect();
-    let page = Page {
-        items,
-        next_cursor: None,
-    };
-    Ok((StatusCode::CREATED, Json(page)).into_response())
-}
-
 async fn images() -> Json<Value> {
     Json(json!({ "items": [{
         "digest": format!("sha256:{}", "ab".repeat(32)),
         "size": 4096, "names": ["web"], "added_at": TIME, "kind": "guest"
     }] }))
-}
-
-async fn events(
-    Shared(daemon): Shared<Daemon>,
-) -> Sse<impl Stream<Item = Result<Message, Infallible>>> {
-    let events = daemon.state().events.subscribe();
-    let messages = stream::unfold(events, |mut events| async {
-        let event = events.recv().await.ok()?;
-        let message = Message::default()
-            .id(event.id.to_string())
-            .json_data(&event);
-        Some((Ok(message.expect("it is JSON")), events))
-    });
-    // A comment, which says that the stream is open.
-    Sse::new(stream::once(async { Ok(Message::default().comment("")) }).chain(messages))
-}
-
-#[derive(Deserialize)]
-struct Logs {
-    source: Option<String>,
-}
-
-async fn logs(
-    Shared(daemon): Shared<Daemon>,
-    Path(vm): Path<String>,
-    Query(query): Query<Logs>,
-) -> Answer {
-    let state = daemon.state();
-    let vm = find(&state, &vm)?;
-    let new = state.log_lines.subscribe();
-    let old = stream::iter(state.logs.clone());
-    let new = stream::unfold(new, |mut new| async { Some((new.recv().await.ok()?, new)) });
-    let lines = old.chain(new).filter_map(move |(of, line)| {
-        let mut text = serde_json::to_string(&line).expect("it is JSON");
-        text.push('\n');
-        let source = json!(line.source);
-        let wanted = query
-            .source
-            .as_deref()
-            .is_none_or(|wanted| source == wanted);
-        let line = (wanted && (of == vm.name)).then_some(Ok::<_, Infallible>(text));
-        async move { line }
-    });
-    let media_type = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((media_type, Body::from_stream(lines)).into_response())
 }

@@ -45,6 +45,8 @@ pub struct State {
     /// What the next request that changes something is answered with, in place of doing it.
     pub refusal: Option<Problem>,
     pub events: broadcast::Sender<Event>,
+    /// All events that were told.
+    pub told: Vec<Event>,
     pub log_lines: broadcast::Sender<(String, LogLine)>,
     /// What the guest writes to its console.
     pub output: broadcast::Sender<Vec<u8>>,
@@ -69,6 +71,7 @@ impl Daemon {
             wants_token: false,
             refusal: None,
             events: broadcast::channel(100).0,
+            told: Vec::new(),
             log_lines: broadcast::channel(10_000).0,
             output: broadcast::channel(100).0,
             typed: Vec::new(),
@@ -185,6 +188,7 @@ impl State {
             message,
         };
         self.next_event += 1;
+        self.told.push(event.clone());
         let _ = self.events.send(event);
     }
 
