@@ -1,11 +1,13 @@
 // Charts of what a VM does, drawn by uPlot, which a script tag of the page has loaded.
 
-import { bytes, clock, count, hourAndMinute, percent } from "./format.js";
+import { bytes, clock, count, percent } from "./format.js";
 import { SPAN } from "./rates.js";
 import { store } from "./store.js";
 import { html, useEffect, useRef } from "./ui.js";
 
 const HEIGHT = 140;
+/** How much time is shown while there is less, in seconds. */
+const LEAST_SPAN = 60;
 
 /** Each chart: its title, how its figures are written, the least top of its axis, its lines. */
 const CHARTS = [
@@ -34,11 +36,11 @@ function options({ format, top, lines, steps }, width, hovered) {
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
     scales: {
-      x: { range: (_, __, last) => [last - SPAN, last] },
+      x: { range: (_, first, last) => [last - Math.max(LEAST_SPAN, last - first), last] },
       y: { range: (_, __, most) => [0, Math.max(top, most * 1.1)] },
     },
     axes: [
-      { ...axis, size: 28, space: 90, values: (_, times) => times.map((time) => hourAndMinute(time * 1000)) },
+      { ...axis, size: 28, space: 100, values: (_, times) => times.map((time) => clock(time * 1000)) },
       { ...axis, size: 64, space: 30, incrs: steps, values: (_, values) => values.map((value) => format(value)) },
     ],
     series: [

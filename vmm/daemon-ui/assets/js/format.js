@@ -55,7 +55,6 @@ export function duration(ms) {
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const MINUTE = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 const formatted = (format, time) => {
@@ -65,8 +64,6 @@ const formatted = (format, time) => {
 
 /** The time of day of an RFC 3339 time. */
 export const clock = (time) => formatted(CLOCK, time);
-/** The time of day without seconds. */
-export const hourAndMinute = (time) => formatted(MINUTE, time);
 /** Date and time of an RFC 3339 time. */
 export const date = (time) => formatted(DATE, time);
 
