@@ -66,7 +66,6 @@ export function Log({ vm }) {
   const [error, setError] = useState(null);
   following.current = follow;
 
-  // Anew for each process of the VM, as the stream may end with one.
   useEffect(() => {
     const stop = new AbortController();
     const lines = new Lines(place.current, () => following.current);
@@ -83,8 +82,10 @@ export function Log({ vm }) {
         if (isAbort(error)) return;
         setError(error);
         // Nothing would be different for a request that the daemon refuses.
-        if (error.status === 0) timer = setTimeout(read, RETRY);
+        if (error.status !== 0) return;
       }
+      // The daemon may have ended, and the VM go on.
+      timer = setTimeout(read, RETRY);
     };
     read();
     return () => {
@@ -92,7 +93,7 @@ export function Log({ vm }) {
       clearTimeout(timer);
       lines.stop();
     };
-  }, [vm.id, vm.started_at, source]);
+  }, [vm.id, source]);
 
   useEffect(() => {
     if (follow) place.current.scrollTop = place.current.scrollHeight;

@@ -36,7 +36,7 @@ class Store extends EventTarget {
         const opened = () => {
           pause = RETRY[0];
           // Only now, so that no change is missed between the list and the events.
-          this.#reload(signal).catch((error) => this.#lose(error));
+          this.#begin(signal);
         };
         // The first time all that the daemon remembers, then what was missed.
         const last = this.events[0]?.id ?? 0;
@@ -97,6 +97,20 @@ class Store extends EventTarget {
       this.#announced = false;
       this.dispatchEvent(new Event("change"));
     });
+  }
+
+  /** Reads all, and if that fails again. */
+  async #begin(signal) {
+    while (!signal.aborted) {
+      try {
+        await this.#reload(signal);
+        return;
+      } catch (error) {
+        if (error.status === 401) return;
+        this.#lose(error);
+      }
+      await sleep(RETRY[1]);
+    }
   }
 
   async #reload(signal) {

@@ -21,10 +21,13 @@ export function usePolling(work, pause, inputs) {
   useEffect(() => {
     const stop = new AbortController();
     let timer;
+    let works = false;
     const turn = async () => {
       clearTimeout(timer);
-      if (document.hidden) return;
+      if (document.hidden || works) return;
+      works = true;
       await work(stop.signal);
+      works = false;
       if (!stop.signal.aborted) timer = setTimeout(turn, pause);
     };
     document.addEventListener("visibilitychange", turn, { signal: stop.signal });
