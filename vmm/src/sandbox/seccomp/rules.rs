@@ -172,6 +172,8 @@ pub const VCPU: &[Allowed] = &[
     // First, so that KVM_RUN meets it first.
     when(SYS_ioctl, &[request_of_type(KVM)]),
     when(SYS_ioctl, &[request_of_type(USERFAULTFD)]),
+    // The first time that translations are made forgotten (space/shootdown).
+    any(SYS_userfaultfd),
     // A guest's hint, also for another vCPU's thread.
     any(SYS_sched_setaffinity),
     any(SYS_timer_create),
@@ -182,7 +184,6 @@ pub const VCPU: &[Allowed] = &[
 
 /// What building a VM takes beyond running one: what a reboot does in `paravane run`.
 pub const BUILD: &[Allowed] = &[
-    any(SYS_userfaultfd),
     any(SYS_memfd_create),
     any(SYS_ftruncate),
     any(SYS_flock),
