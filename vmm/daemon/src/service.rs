@@ -136,7 +136,9 @@ pub async fn run(
     );
     let context = Arc::new(Context {
         snapshots: snapshots.map_err(|error| ServiceError::File(snapshot_folder, error))?,
-        groups: Groups::new(config.runtime.confinement.cgroups && config.runtime.confinement.enabled),
+        groups: Groups::new(
+            config.runtime.confinement.cgroups && config.runtime.confinement.enabled,
+        ),
         events: Events::new(store.clone(), contents.next_event),
         store,
         images: images.map_err(|error| ServiceError::File(folder, error))?,

@@ -27,14 +27,17 @@ pub fn acceptor(files: &Tls) -> Result<TlsAcceptor, ListenError> {
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| failed(path, error))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| failed(path, error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
             let verifier = verifier.build().map_err(|error| failed(path, error))?;
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| failed(&files.key, error))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| failed(&files.key, error))?;
     let mut config = builder
         .with_single_cert(certificates(&files.certificate)?, key)
         .map_err(|error| failed(&files.certificate, error))?;
@@ -43,7 +46,8 @@ pub fn acceptor(files: &Tls) -> Result<TlsAcceptor, ListenError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ListenError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(|all| all.collect::<Result<Vec<_>, _>>());
+    let read =
+        CertificateDer::pem_file_iter(path).and_then(|all| all.collect::<Result<Vec<_>, _>>());
     let all = read.map_err(|error| failed(path, error))?;
     if all.is_empty() {
         return Err(failed(path, "there is no certificate in it"));

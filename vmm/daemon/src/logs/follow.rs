@@ -76,7 +76,8 @@ impl Reading {
         let files = open_all(&folder)?;
         let (first, at) = last(&files, &wanted)?;
         let files = files.into_iter().enumerate().skip(first);
-        let files = files.map(|(number, file)| Lines::new(file, if number == first { at } else { 0 }));
+        let files =
+            files.map(|(number, file)| Lines::new(file, if number == first { at } else { 0 }));
         Ok(Self {
             folder,
             wanted,

@@ -70,7 +70,9 @@ impl Watches {
         let mut known = self.lock();
         // The same folder has the same number again.
         let number = inotify::add_watch(self.fd.get_ref(), folder, flags)?;
-        let sender = known.entry(number).or_insert_with(|| watch::Sender::new(()));
+        let sender = known
+            .entry(number)
+            .or_insert_with(|| watch::Sender::new(()));
         Ok(Watch {
             changes: sender.subscribe(),
             number,

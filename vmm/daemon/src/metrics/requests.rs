@@ -38,7 +38,11 @@ impl RequestFigures {
         let figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for ((method, route, status), histogram) in &*figures {
             let status = status.to_string();
-            let labels = [("method", method.as_str()), ("route", route), ("status", &status)];
+            let labels = [
+                ("method", method.as_str()),
+                ("route", route),
+                ("status", &status),
+            ];
             text.histogram(&labels, histogram);
         }
     }
@@ -52,7 +56,11 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     let route = request.extensions().get::<MatchedPath>();
     // What is no route and no method of HTTP has one name, so that clients cannot make more.
     let route = route.map_or("other", MatchedPath::as_str).to_string();
-    let label = if route == "other" { "OTHER" } else { method.as_str() };
+    let label = if route == "other" {
+        "OTHER"
+    } else {
+        method.as_str()
+    };
     let path = request.uri().path().to_string();
     let span = tracing::info_span!("request", %id);
     let mut response = next.run(request).instrument(span.clone()).await;

@@ -43,8 +43,15 @@ fn states(entries: &[VmStatsEntry], text: &mut Text) {
         let count = entries.iter().filter(|entry| entry.state == state).count();
         text.figure(&[("state", state.name())], count);
     }
-    text.family("paravane_vm_state", Kind::Gauge, "1 for the state that a VM is in");
-    for VmStatsEntry { id, name, state, .. } in entries {
+    text.family(
+        "paravane_vm_state",
+        Kind::Gauge,
+        "1 for the state that a VM is in",
+    );
+    for VmStatsEntry {
+        id, name, state, ..
+    } in entries
+    {
         text.figure(&[("vm", name), ("id", id), ("state", state.name())], 1);
     }
 }
@@ -60,7 +67,11 @@ fn exits(known: &[Known<'_>], text: &mut Text) {
             *sum = sum.saturating_add(*count);
         }
     }
-    text.family("paravane_exits", Kind::Gauge, "Exits by reason of all VMs that run");
+    text.family(
+        "paravane_exits",
+        Kind::Gauge,
+        "Exits by reason of all VMs that run",
+    );
     for (reason, count) in all {
         text.figure(&[("reason", reason)], count);
     }
@@ -86,7 +97,11 @@ fn hypercalls(known: &[Known<'_>], text: &mut Text) {
         add(&mut all, &sum);
     }
     let name = "paravane_hypercall_seconds";
-    text.family(name, Kind::Histogram, "Times that hypercalls took, of all VMs that run");
+    text.family(
+        name,
+        Kind::Histogram,
+        "Times that hypercalls took, of all VMs that run",
+    );
     text.histogram(&[], &all);
 }
 
@@ -103,9 +118,16 @@ fn simple(known: &[Known<'_>], text: &mut Text) {
     }
     let name = "paravane_cpu_seconds";
     text.family(name, Kind::Gauge, "Processor time of all VMs that run");
-    text.figure(&[], known.iter().map(|vm| seconds(vm.stats.cpu_ns)).sum::<f64>());
+    text.figure(
+        &[],
+        known.iter().map(|vm| seconds(vm.stats.cpu_ns)).sum::<f64>(),
+    );
     let name = "paravane_vm_console_bytes_total";
-    text.family(name, Kind::Counter, "Bytes that a guest wrote to its console");
+    text.family(
+        name,
+        Kind::Counter,
+        "Bytes that a guest wrote to its console",
+    );
     for vm in known {
         text.figure(&vm.labels, vm.stats.console_bytes);
     }
@@ -118,7 +140,11 @@ fn memory(known: &[Known<'_>], text: &mut Text) {
         ("overhead", |stats| stats.memory.overhead),
     ];
     let name = "paravane_vm_memory_bytes";
-    text.family(name, Kind::Gauge, "Memory of a VM: RAM, what of it the host gave, and the rest");
+    text.family(
+        name,
+        Kind::Gauge,
+        "Memory of a VM: RAM, what of it the host gave, and the rest",
+    );
     for vm in known {
         for (kind, of) in kinds {
             text.figure(&vm.with("kind", kind), of(vm.stats));
@@ -127,24 +153,37 @@ fn memory(known: &[Known<'_>], text: &mut Text) {
     let name = "paravane_memory_bytes";
     text.family(name, Kind::Gauge, "Memory of all VMs that run");
     for (kind, of) in kinds {
-        let sum = known.iter().fold(0u64, |sum, vm| sum.saturating_add(of(vm.stats)));
+        let sum = known
+            .iter()
+            .fold(0u64, |sum, vm| sum.saturating_add(of(vm.stats)));
         text.figure(&[("kind", kind)], sum);
     }
 }
 
 fn steal(known: &[Known<'_>], text: &mut Text) {
     let name = "paravane_vm_steal_seconds_total";
-    text.family(name, Kind::Counter, "Time that a vCPU was ready and the host ran something else");
+    text.family(
+        name,
+        Kind::Counter,
+        "Time that a vCPU was ready and the host ran something else",
+    );
     for vm in known {
         for (number, vcpu) in vm.stats.vcpus.iter().enumerate() {
-            text.figure(&vm.with("vcpu", &number.to_string()), seconds(vcpu.steal_ns));
+            text.figure(
+                &vm.with("vcpu", &number.to_string()),
+                seconds(vcpu.steal_ns),
+            );
         }
     }
 }
 
 fn devices(known: &[Known<'_>], text: &mut Text) {
     let families: [(&'static str, &str, fn(&DeviceStats) -> u64); 6] = [
-        ("paravane_vm_device_requests_total", "Requests of a device", |d| d.requests),
+        (
+            "paravane_vm_device_requests_total",
+            "Requests of a device",
+            |d| d.requests,
+        ),
         (
             "paravane_vm_device_bytes_from_guest_total",
             "Bytes that a device took from the guest",
@@ -155,7 +194,11 @@ fn devices(known: &[Known<'_>], text: &mut Text) {
             "Bytes that a device gave the guest",
             |d| d.bytes_to_guest,
         ),
-        ("paravane_vm_device_doorbells_total", "Doorbells that rang", |d| d.doorbells),
+        (
+            "paravane_vm_device_doorbells_total",
+            "Doorbells that rang",
+            |d| d.doorbells,
+        ),
         (
             "paravane_vm_device_notifications_total",
             "Notifications of the guest",
@@ -172,15 +215,24 @@ fn devices(known: &[Known<'_>], text: &mut Text) {
         each_device(known, |labels, device| text.figure(labels, of(device)));
     }
     let name = "paravane_vm_device_request_seconds";
-    text.family(name, Kind::Histogram, "Times that requests of a device took");
-    each_device(known, |labels, device| text.histogram(labels, &device.latency));
+    text.family(
+        name,
+        Kind::Histogram,
+        "Times that requests of a device took",
+    );
+    each_device(known, |labels, device| {
+        text.histogram(labels, &device.latency)
+    });
 }
 
 fn each_device(known: &[Known<'_>], mut take: impl FnMut(&[(&str, &str)], &DeviceStats)) {
     for vm in known {
         for device in &vm.stats.devices {
             let [name, id] = vm.labels;
-            take(&[name, id, ("device", &device.id), ("kind", &device.kind)], device);
+            take(
+                &[name, id, ("device", &device.id), ("kind", &device.kind)],
+                device,
+            );
         }
     }
 }

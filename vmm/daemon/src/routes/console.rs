@@ -101,7 +101,9 @@ async fn show(
     loop {
         let message = match Frame::read(&mut from).await {
             Ok(Some(Frame::Data(bytes))) => Message::Binary(bytes.into()),
-            Ok(Some(Frame::Lost(lost))) => Message::Text(json!({ "lost": lost }).to_string().into()),
+            Ok(Some(Frame::Lost(lost))) => {
+                Message::Text(json!({ "lost": lost }).to_string().into())
+            }
             Ok(None) => return Some("the VM has ended"),
             Err(_) => return Some("the connection to the VM's process failed"),
         };

@@ -65,12 +65,7 @@ pub async fn take(
     .await)
 }
 
-async fn take_of(
-    app: &App,
-    handle: &Handle,
-    asked: TakeSnapshot,
-    turn: &Turn,
-) -> Result<Snapshot> {
+async fn take_of(app: &App, handle: &Handle, asked: TakeSnapshot, turn: &Turn) -> Result<Snapshot> {
     let snapshots = &app.context.snapshots;
     let id = Uuid::now_v7();
     let name = snapshots.reserve(asked.name.unwrap_or_else(|| default_name("snapshot", id)))?;
@@ -93,7 +88,9 @@ async fn take_of(
         id: id.to_string(),
         name: name.name.clone(),
         vm: handle.id.to_string(),
-        spec: view.started_spec.map_or_else(|| view.vm.spec.clone(), |spec| (*spec).clone()),
+        spec: view
+            .started_spec
+            .map_or_else(|| view.vm.spec.clone(), |spec| (*spec).clone()),
         created_at: time::now(),
         size: taken?,
     };
@@ -232,7 +229,10 @@ pub async fn restore(
 fn check_restore(asked: &RestoreSnapshot) -> Result<()> {
     let mut errors = check::labels(&asked.labels, "/labels");
     // The last name has the longest number.
-    let longest = asked.name.as_ref().map(|name| name_of(name, asked.count, asked.count));
+    let longest = asked
+        .name
+        .as_ref()
+        .map(|name| name_of(name, asked.count, asked.count));
     let wrong = longest.as_deref().and_then(check::name);
     errors.extend(wrong.map(|detail| paravane_api::problem::FieldError {
         field: "/name".to_string(),
@@ -275,7 +275,10 @@ async fn make(
         Err(error) => Err(error),
     };
     match result {
-        Ok(()) => Ok(records.into_iter().map(|record| begin(app, record)).collect()),
+        Ok(()) => Ok(records
+            .into_iter()
+            .map(|record| begin(app, record))
+            .collect()),
         Err(error) => {
             for record in records {
                 app.registry.remove(record.id);

@@ -58,7 +58,10 @@ impl Snapshots {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             let id = entry.file_name();
-            if id.to_str().is_none_or(|id| !known.snapshots.contains_key(id)) {
+            if id
+                .to_str()
+                .is_none_or(|id| !known.snapshots.contains_key(id))
+            {
                 fs::remove_dir_all(entry.path())?;
             }
         }
@@ -92,7 +95,8 @@ impl Snapshots {
     /// Where a snapshot is.
     pub fn path(&self, id: &str) -> PathBuf {
         // An id has no slash; this makes sure.
-        self.folder.join(Path::new(id).file_name().unwrap_or_default())
+        self.folder
+            .join(Path::new(id).file_name().unwrap_or_default())
     }
 
     /// Takes a name for a snapshot that comes.
@@ -102,8 +106,8 @@ impl Snapshots {
     /// Another snapshot has it.
     pub fn reserve(&self, name: String) -> Result<Reserved<'_>> {
         let mut known = self.lock();
-        let taken = known.coming.contains(&name)
-            || known.snapshots.values().any(|one| one.name == name);
+        let taken =
+            known.coming.contains(&name) || known.snapshots.values().any(|one| one.name == name);
         if taken {
             let detail = format!("another snapshot has the name {name}; choose another one");
             return Err(Error::new(Kind::NameTaken, detail));
@@ -144,6 +148,9 @@ impl Snapshots {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.snapshots.lock().coming.retain(|name| *name != self.name);
+        self.snapshots
+            .lock()
+            .coming
+            .retain(|name| *name != self.name);
     }
 }

@@ -94,7 +94,9 @@ impl Groups {
     /// Removes the group of a VM that has no process.
     pub fn remove(&self, id: Uuid) {
         let Ok(hierarchy) = &self.0 else { return };
-        let removed = hierarchy.open(&name(id)).and_then(|group: Cgroup| group.remove());
+        let removed = hierarchy
+            .open(&name(id))
+            .and_then(|group: Cgroup| group.remove());
         // None was made, or its process is not waited for yet; the next start uses it again.
         if let Err(error @ CgroupError::NotDelegated(_)) = removed {
             tracing::warn!(vm = %id, "the control group is not removed: {error}");
@@ -116,11 +118,23 @@ fn each(asked: &Resources) -> Vec<(&'static str, Limits)> {
     let mut all = Vec::new();
     if let Some(weight) = asked.cpu_weight {
         let cpu_weight = Some(weight);
-        all.push(("cpu_weight", Limits { cpu_weight, ..none() }));
+        all.push((
+            "cpu_weight",
+            Limits {
+                cpu_weight,
+                ..none()
+            },
+        ));
     }
     if let Some(quota) = asked.cpu_quota {
         let cpu_quota_percent = Some(quota);
-        all.push(("cpu_quota", Limits { cpu_quota_percent, ..none() }));
+        all.push((
+            "cpu_quota",
+            Limits {
+                cpu_quota_percent,
+                ..none()
+            },
+        ));
     }
     if let Some(cpus) = asked.cpus.as_deref().and_then(check::processors) {
         let cpus = Some(cpus);

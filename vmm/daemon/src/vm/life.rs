@@ -81,8 +81,7 @@ impl Actor {
             Err(_) => {
                 process.kill();
                 let signal = process.ended().await;
-                Err(exit::left(&folder, self.record.starts)
-                    .unwrap_or_else(|| exit::killed(signal)))
+                Err(exit::left(&folder, self.record.starts).unwrap_or_else(|| exit::killed(signal)))
             }
         }
     }
