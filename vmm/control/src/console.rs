@@ -1,4 +1,7 @@
 //! Frames of a console connection: a type, a length of 4 bytes (little-endian), and the payload.
+//!
+//! The process ends the connection when the VM has ended and all that it wrote was sent, when another
+//! connection has taken the right to type, and when its client sends no more.
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

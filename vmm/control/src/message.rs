@@ -28,7 +28,7 @@ pub enum Request {
     Console {
         /// Type too. One connection at a time may; another gets [`Refusal::Busy`].
         write: bool,
-        /// Take the right to type from the connection that has it.
+        /// Take the right to type from the connection that has it, which ends.
         steal: bool,
     },
     /// Write a line of the daemon's to the VM's log.

@@ -92,6 +92,20 @@ impl Histogram {
         self.max
     }
 
+    /// The buckets in which there are values: the smallest and the largest that each can have, and how
+    /// many there are.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let mut smallest = 0;
+        let buckets = self.buckets.iter().enumerate();
+        let buckets = buckets.map(move |(bucket, &count)| {
+            let largest = Self::upper_bound(bucket);
+            let range = (smallest, largest, count);
+            smallest = largest + 1;
+            range
+        });
+        buckets.filter(|&(_, _, count)| count > 0)
+    }
+
     /// An upper bound of the value below which `fraction` of all values lie; 0 when empty.
     pub fn quantile(&self, fraction: f64) -> u64 {
         let rank = (self.count as f64 * fraction).ceil().max(1.0) as u64;
@@ -235,6 +249,18 @@ mod tests {
             let exact = sorted[(sorted.len() - 1) / 2];
             let estimate = histogram.quantile(0.5);
             prop_assert!(estimate >= exact && estimate <= exact + exact / 8 + 1);
+        }
+
+        #[test]
+        fn each_value_is_in_the_range_of_its_bucket(values in prop::collection::vec(1u64..1 << POWERS, 1..50)) {
+            let mut histogram = Histogram::default();
+            values.iter().for_each(|&value| histogram.record(value));
+            for (smallest, largest, count) in histogram.buckets() {
+                let inside = values.iter().filter(|&value| (smallest..=largest).contains(value));
+                prop_assert_eq!(inside.count() as u64, count);
+            }
+            let total: u64 = histogram.buckets().map(|(_, _, count)| count).sum();
+            prop_assert_eq!(total, values.len() as u64);
         }
 
         #[test]

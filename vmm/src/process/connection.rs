@@ -1,12 +1,13 @@
 //! One connection: requests and their replies, until it becomes a console.
 
 use super::console;
+use super::pause;
 use super::state::{Order, Process};
 use super::stats;
 use super::typing::Grant;
 use paravane_api::log::{LogLevel, LogSource};
 use paravane_control::line::{self, LineError};
-use paravane_control::message::{Answer, Message, Notice, Phase, Refusal, Reply, Request};
+use paravane_control::message::{Answer, Message, Notice, Refusal, Reply, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::BufReader;
@@ -123,11 +124,13 @@ async fn answer(request: Request, process: &Process) -> Reply {
             Some(live) => Ok(Answer::Stats(Box::new(stats::sample(live)))),
             None => Err(starts()),
         },
-        Request::Pause | Request::Resume | Request::Snapshot => match process.phase() {
-            Phase::Starting => Err(starts()),
-            _ => Err(Refusal::Unsupported(
-                "this version cannot pause a VM".to_string(),
+        Request::Pause => pause::pause(process).await,
+        Request::Resume => pause::resume(process).await,
+        Request::Snapshot => match process.live() {
+            Some(_) => Err(Refusal::Unsupported(
+                "this version takes no snapshots".to_string(),
             )),
+            None => Err(starts()),
         },
         Request::Log { message } => {
             let (source, level) = (LogSource::Daemon, LogLevel::Info);
@@ -139,6 +142,7 @@ async fn answer(request: Request, process: &Process) -> Reply {
     }
 }
 
-fn starts() -> Refusal {
+/// There is no VM yet.
+pub(super) fn starts() -> Refusal {
     Refusal::State("the VM is still being built; wait until the guest runs".to_string())
 }

@@ -11,6 +11,7 @@ mod console;
 mod devices;
 pub mod exit;
 pub mod log;
+mod pause;
 pub mod server;
 pub mod state;
 pub mod stats;

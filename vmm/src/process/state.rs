@@ -32,8 +32,6 @@ pub struct Live {
     pub control: Arc<VmControl>,
     /// How its guest runs.
     pub mode: Mode,
-    /// Frequency of its TSC in Hz; 0 when KVM does not say.
-    pub tsc_frequency: u64,
     /// When it was built.
     pub since: Instant,
 }
@@ -44,7 +42,6 @@ impl Live {
         Self {
             control: vm.control(),
             mode: vm.mode,
-            tsc_frequency: vm.tsc_frequency,
             since: Instant::now(),
         }
     }
@@ -111,6 +108,17 @@ impl Process {
     /// What the process does.
     pub fn phase(&self) -> Phase {
         self.status.borrow().phase
+    }
+
+    /// The process does something else, if it did `from` before: whether it did.
+    pub(super) fn change_phase(&self, from: Phase, to: Phase) -> bool {
+        self.status.send_if_modified(|status| {
+            let changes = status.phase == from;
+            if changes {
+                status.phase = to;
+            }
+            changes
+        })
     }
 
     /// The process does something else.

@@ -51,6 +51,11 @@ const ONCE: &[Once] = &[
     ("what_was_said_before_is_gone", what_was_said_before_is_gone),
     ("a_process_shows_what_its_vm_did", shows_what_its_vm_did),
     ("a_process_says_how_it_is_confined", says_how_it_is_confined),
+    ("a_process_pauses_its_vm", is_paused_and_goes_on),
+    (
+        "a_paused_vm_can_be_asked_to_stop",
+        is_asked_to_stop_while_it_is_paused,
+    ),
 ];
 
 fn says_how_it_is() {
@@ -264,6 +269,50 @@ fn shows_what_its_vm_did() {
     assert!(stats.memory.resident_ram < stats.memory.ram);
     assert!(stats.memory.overhead > 0);
     assert!(stats.cpu_ns > 0 && stats.uptime_ns > 0);
+    let [vcpu] = &stats.vcpus[..] else {
+        panic!("{:?}", stats.vcpus);
+    };
+    assert!(vcpu.exits > 0 && stats.exits["hypercall"] > 0);
+    let writes = &stats.hypercalls["io_console_write"].latency;
+    assert_eq!(writes.count, writes.buckets.iter().sum::<u64>());
+    assert!(writes.count > 0 && writes.sum_ns > 0);
+}
+
+fn is_paused_and_goes_on() {
+    let mut process = VmProcess::guest("echo");
+    let mut console = process.console(true);
+    let mut connection = process.connect_running();
+    let mut watcher = process.connect_running();
+    for _ in 0..2 {
+        assert_eq!(connection.ask(&Request::Pause), Some(Ok(Answer::Done)));
+        assert_eq!(connection.status().phase, Phase::Paused);
+    }
+    let exits = |connection: &mut Connection| match connection.ask(&Request::Stats) {
+        Some(Ok(Answer::Stats(stats))) => stats.vcpus[0].exits,
+        other => panic!("{other:?}"),
+    };
+    console.write(b"later\n");
+    let before = exits(&mut connection);
+    assert_eq!(exits(&mut connection), before);
+    for _ in 0..2 {
+        assert_eq!(connection.ask(&Request::Resume), Some(Ok(Answer::Done)));
+        assert_eq!(connection.status().phase, Phase::Running);
+    }
+    console.expect("later\n");
+    let phases = [watcher.notice(), watcher.notice()].map(|status| status.map(|one| one.phase));
+    assert_eq!(phases, [Some(Phase::Paused), Some(Phase::Running)]);
+    // One that is paused can be stopped.
+    assert_eq!(connection.ask(&Request::Pause), Some(Ok(Answer::Done)));
+    connection.stop(0);
+    assert_stopped(&process.ended(), "stopped without asking the guest");
+}
+
+fn is_asked_to_stop_while_it_is_paused() {
+    let mut process = service("service", 0);
+    let mut connection = process.connect();
+    assert_eq!(connection.ask(&Request::Pause), Some(Ok(Answer::Done)));
+    connection.stop(100_000);
+    assert_eq!(process.ended().kind, EndKind::Shutdown);
 }
 
 fn says_how_it_is_confined() {

@@ -1,6 +1,6 @@
 //! How the VM ended, for the daemon.
 
-use super::supervisor::Cause;
+use super::stop::Cause;
 use crate::cli::exit_code::{Failure, Status};
 use crate::cli::session::Run;
 use crate::cli::session::conclusion::{Conclusion, Kind};

@@ -8,6 +8,8 @@ mod confinement;
 mod descriptors;
 mod ended;
 mod panics;
+mod starting;
+mod stop;
 mod supervisor;
 
 use super::exit_code::Failure;

@@ -1,18 +1,19 @@
 //! Waiting for the end of the VM, and for whoever ends it before.
 
 use super::confinement::{self, Confiner};
+use super::starting::{Built, Starting};
+use super::stop::{Cause, Stop};
 use super::{ended, panics};
 use crate::cli::exit_code::Failure;
 use crate::cli::session::{Event, PATIENCE, Plan, Run, STOP_INTERVAL, Session};
 use paravane::console::ring::Ring;
 use paravane::process::log::{Log, console};
 use paravane::process::server;
-use paravane::process::state::{Live, Order, Process};
+use paravane::process::state::{Order, Process};
 use paravane_api::log::{LogLevel, LogSource};
-use paravane_api::vm::{Ended, Running, SandboxReport};
+use paravane_api::vm::{EndKind, Ended, Running};
 use paravane_control::message::Phase;
 use paravane_control::plan::ProcessPlan;
-use std::fmt;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -21,33 +22,6 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
-
-/// Why a VM was stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The guest was not to be asked.
-    Forced,
-    /// The guest does not want to be asked.
-    Deaf,
-    /// The guest did not end in this time after it was asked.
-    Late(Duration),
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Forced => f.write_str("stopped without asking the guest"),
-            Self::Deaf => {
-                f.write_str("stopped at once, as the guest does not handle requests to shut down")
-            }
-            Self::Late(grace) => write!(
-                f,
-                "stopped, as the guest did not shut down within {} ms after it was asked to",
-                grace.as_millis()
-            ),
-        }
-    }
-}
 
 /// What a VM's process has beside the VM.
 #[derive(Debug)]
@@ -145,55 +119,10 @@ fn say_end(log: &Log, ended: &Ended, text: Option<String>) {
     };
     let message = text.or_else(|| ended.message.clone());
     let message = message.unwrap_or_else(|| match ended.kind {
-        paravane_api::vm::EndKind::Reboot => "the guest reboots".to_string(),
+        EndKind::Reboot => "the guest reboots".to_string(),
         _ => format!("the guest ended with code {}", ended.exit_code),
     });
     log.write(LogSource::Vmm, level, &message);
-}
-
-/// A VM that is about to run.
-struct Built {
-    live: Live,
-    sandbox: SandboxReport,
-}
-
-/// A VM that is being built.
-struct Starting {
-    session: Session,
-    built: oneshot::Receiver<Built>,
-    events: mpsc::UnboundedReceiver<Event>,
-}
-
-impl Starting {
-    fn begin(plan: Plan, confiner: Confiner) -> Result<Self, Failure> {
-        let (sender, built) = oneshot::channel();
-        let (events_sender, events) = mpsc::unbounded_channel();
-        let session = Session::start(plan, events_sender, move |vm| {
-            // All that the process needs is open, and there is no guest yet.
-            let sandbox = confiner.enter()?;
-            // If nobody waits for it any more, the VM has been told to stop.
-            let _ = sender.send(Built {
-                live: Live::of(vm),
-                sandbox,
-            });
-            Ok(())
-        })?;
-        Ok(Self {
-            session,
-            built,
-            events,
-        })
-    }
-}
-
-/// A stop that is under way.
-#[derive(Clone, Copy, Debug)]
-struct Stop {
-    cause: Cause,
-    /// When the guest's time is up; then, when the vCPUs are told again.
-    next: Instant,
-    /// When it was forced.
-    forced: Option<Instant>,
 }
 
 struct Supervisor<'a> {
@@ -283,7 +212,12 @@ impl Supervisor<'_> {
             }
             return;
         }
+        let was_paused = self.process.phase() == Phase::Paused;
         self.process.set_phase(Phase::Stopping);
+        // One that is to shut down by itself has to run.
+        if let Some(live) = self.process.live().filter(|_| was_paused) {
+            live.control.resume();
+        }
         let (cause, next) = if grace.is_zero() {
             (Cause::Forced, now)
         } else if self.session.request_shutdown() {
