@@ -15,7 +15,7 @@ use paravane_api::IDEMPOTENCY_KEY;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 /// How long a key is known.
@@ -47,8 +47,8 @@ struct Known {
 #[derive(Debug)]
 pub struct Turn {
     known: Option<Known>,
-    /// What the request made before the daemon that carried it out ended.
-    made: Vec<String>,
+    /// What the request made, perhaps before the daemon that carried it out ended.
+    made: Mutex<Vec<String>>,
     at_ms: u64,
     _guard: Option<OwnedMutexGuard<()>>,
 }
@@ -123,7 +123,7 @@ impl Idempotency {
         };
         Ok(Verdict::Do(Turn {
             known: Some(known),
-            made,
+            made: Mutex::new(made),
             at_ms,
             _guard: Some(guard),
         }))
@@ -142,15 +142,19 @@ impl Turn {
     pub fn without_key() -> Self {
         Self {
             known: None,
-            made: Vec::new(),
+            made: Mutex::default(),
             at_ms: time::now_ms(),
             _guard: None,
         }
     }
 
     /// The ids of what the request made already.
-    pub fn made(&self) -> &[String] {
-        &self.made
+    pub fn made(&self) -> Vec<String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The change by which the key belongs to the request, which makes things of these ids. To
@@ -160,7 +164,8 @@ impl Turn {
     ///
     /// It cannot be encoded, a defect.
     pub fn claim(&self, made: &[String]) -> Result<Option<Change>> {
-        self.change(made.to_vec(), None)
+        *self.lock() = made.to_vec();
+        self.change(None)
     }
 
     /// Keeps the answer for those who ask again, and gives it. One that says that the daemon
@@ -192,21 +197,21 @@ impl Turn {
                 location: location.and_then(|value| Some(value.to_str().ok()?.to_string())),
                 body: text,
             };
-            if let Some(change) = self.change(self.made.clone(), Some(response))? {
+            if let Some(change) = self.change(Some(response))? {
                 store.commit(vec![change]).await?;
             }
         }
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 
-    fn change(&self, made: Vec<String>, response: Option<KeyResponse>) -> Result<Option<Change>> {
+    fn change(&self, response: Option<KeyResponse>) -> Result<Option<Change>> {
         let Some(known) = &self.known else {
             return Ok(None);
         };
         let record = KeyRecord {
             request: known.request.clone(),
             at_ms: self.at_ms,
-            made,
+            made: self.made(),
             response,
         };
         Ok(Some(Change::key(&known.key, &record)?))

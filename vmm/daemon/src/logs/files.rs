@@ -40,7 +40,7 @@ pub fn open_all(folder: &Folder) -> io::Result<Vec<File>> {
 
 /// Opens a file of the VM's folder, which belongs to the VM's user: what is no file is not read.
 /// None if it is not there.
-pub fn open_one(path: &Path) -> io::Result<Option<File>> {
+fn open_one(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),

@@ -1,6 +1,6 @@
 //! A log as a stream.
 
-use super::files::{identity, open_all, open_one};
+use super::files::{identity, open_all};
 use super::lines::{Lines, fits, last};
 use super::watch::{Watch, Watches};
 use axum::body::Bytes;
@@ -104,25 +104,30 @@ impl Reading {
                 self.files.pop_front();
                 continue;
             }
-            if !self.wanted.follow || !self.next_file()? {
+            if !self.wanted.follow || !self.newer_files()? {
                 return Ok(None);
             }
         }
     }
 
-    /// Whether the file that is written now is another one than the one that is being read.
-    /// The latter is read to its end once more: it was written until it got its new name.
-    fn next_file(&mut self) -> io::Result<bool> {
-        let Some(file) = open_one(&self.folder.log())? else {
-            return Ok(false);
+    /// Whether there are newer files than the one that is being read. The latter is read to its
+    /// end once more: it was written until it got its new name.
+    fn newer_files(&mut self) -> io::Result<bool> {
+        let current = match self.files.front() {
+            Some(lines) => Some(identity(lines.file())?),
+            None => None,
         };
-        if let Some(lines) = self.files.front()
-            && identity(lines.file())? == identity(&file)?
-        {
-            return Ok(false);
+        let mut newer = Vec::new();
+        for file in open_all(&self.folder)? {
+            if Some(identity(&file)?) == current {
+                newer.clear();
+            } else {
+                newer.push(Lines::new(file, 0));
+            }
         }
-        self.files.push_back(Lines::new(file, 0));
-        Ok(true)
+        let any = !newer.is_empty();
+        self.files.extend(newer);
+        Ok(any)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The daemon's connection to the process of a VM.
 
-use paravane_control::line;
+use paravane_control::line::{self, LineError};
 use paravane_control::message::{Answer, Message, Notice, Refusal, Reply, Request};
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::BufReader;
@@ -57,6 +57,8 @@ fn reason(refusal: &Refusal) -> &str {
 pub struct Connection {
     writer: tokio::sync::Mutex<OwnedWriteHalf>,
     waiting: Waiting,
+    /// Why what came could not be understood.
+    garbled: Arc<OnceLock<String>>,
     reader: JoinHandle<()>,
 }
 
@@ -74,13 +76,21 @@ impl Connection {
         let (read, write) = UnixStream::connect(path).await?.into_split();
         let waiting: Waiting = Arc::new(Mutex::new(Some(VecDeque::new())));
         let (told, notices) = mpsc::channel(NOTICES);
-        let reader = tokio::spawn(read_all(read, Arc::clone(&waiting), told));
+        let garbled = Arc::new(OnceLock::new());
+        let reading = read_all(read, Arc::clone(&waiting), told, Arc::clone(&garbled));
+        let reader = tokio::spawn(reading);
         let connection = Self {
             writer: tokio::sync::Mutex::new(write),
             waiting,
+            garbled,
             reader,
         };
         Ok((connection, notices))
+    }
+
+    /// Why the connection has ended, if what came could not be understood.
+    pub fn garbled(&self) -> Option<&str> {
+        self.garbled.get().map(String::as_str)
     }
 
     /// Asks the process for something.
@@ -141,7 +151,16 @@ fn close(waiting: &Waiting) {
     *waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-async fn read_all(from: OwnedReadHalf, waiting: Waiting, told: mpsc::Sender<Notice>) {
+async fn read_all(
+    from: OwnedReadHalf,
+    waiting: Waiting,
+    told: mpsc::Sender<Notice>,
+    garbled: Arc<OnceLock<String>>,
+) {
+    // It is set once, before who waits is told.
+    let is_garbled = |why: String| {
+        let _ = garbled.set(why);
+    };
     let mut from = BufReader::with_capacity(BUFFER, from);
     loop {
         match line::read::<Message>(&mut from).await {
@@ -151,7 +170,7 @@ async fn read_all(from: OwnedReadHalf, waiting: Waiting, told: mpsc::Sender<Noti
                     None => None,
                 };
                 let Some(next) = next else {
-                    tracing::warn!("a VM's process answered what nobody asked");
+                    is_garbled("its process answered what nobody asked".to_string());
                     break;
                 };
                 // Who gave up waiting does not want it.
@@ -163,8 +182,10 @@ async fn read_all(from: OwnedReadHalf, waiting: Waiting, told: mpsc::Sender<Noti
                 }
             }
             Ok(None) => break,
+            // It ended within a line: it was killed.
+            Err(LineError::Io(_) | LineError::NoEnd) => break,
             Err(error) => {
-                tracing::warn!("{error}");
+                is_garbled(error.to_string());
                 break;
             }
         }

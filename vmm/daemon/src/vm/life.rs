@@ -198,9 +198,13 @@ impl Actor {
 
     /// The process has closed the connection; usually because it ends.
     pub(super) fn connection_closed(&mut self) {
-        if let Some(live) = &mut self.live {
-            live.notices = None;
-            self.timers.set(Timer::Reconnect, RECONNECT);
+        let Some(live) = &mut self.live else {
+            return;
+        };
+        live.notices = None;
+        match live.connection.garbled().map(str::to_string) {
+            Some(why) => self.kill(&why),
+            None => self.timers.set(Timer::Reconnect, RECONNECT),
         }
     }
 

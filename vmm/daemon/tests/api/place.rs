@@ -8,6 +8,7 @@ use paravane_api::image::ImageKind;
 use paravane_api::info::HostInfo;
 use paravane_daemon::config::{Config, Overrides};
 use paravane_daemon::{Host, ServiceError};
+use redb::{Database, ReadableTable, TableDefinition};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,6 +72,74 @@ impl Place {
         .unwrap();
         config.runtime.program = vec![fake_process().into()];
         config
+    }
+
+    /// Kills the process of a VM.
+    pub fn kill(&self, vm: &Value) {
+        let pid = i32::try_from(vm["pid"].as_u64().unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
+    /// Waits until the process of a VM has ended.
+    pub async fn gone(&self, vm: &Value) {
+        let process = format!("/proc/{}/cmdline", vm["pid"]);
+        // A process that ended and is not waited for has no command line.
+        while std::fs::read(&process).is_ok_and(|line| !line.is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Changes what the store has of a VM. There is no daemon meanwhile.
+    pub fn edit(&self, name: &str, change: impl Fn(&mut Value)) {
+        self.change("vms", |_, record| {
+            if record["name"] == name {
+                change(record);
+            }
+        });
+    }
+
+    /// Changes what the store has of an idempotency key.
+    pub fn edit_key(&self, key: &str, change: impl Fn(&mut Value)) {
+        self.change("keys", |name, record| {
+            if name == key {
+                change(record);
+            }
+        });
+    }
+
+    /// Changes a fact of the store's.
+    pub fn edit_meta(&self, name: &str, value: impl Into<Value>) {
+        let value = value.into();
+        self.change("meta", |key, old| {
+            if key == name {
+                *old = value.clone();
+            }
+        });
+    }
+
+    fn change(&self, table: &str, change: impl Fn(&str, &mut Value)) {
+        let db = Database::open(self.state_dir().join("state.redb")).unwrap();
+        let transaction = db.begin_write().unwrap();
+        {
+            let definition = TableDefinition::<&str, &[u8]>::new(table);
+            let mut table = transaction.open_table(definition).unwrap();
+            let all: Vec<(String, Value)> = table
+                .iter()
+                .unwrap()
+                .map(|entry| {
+                    let (key, value) = entry.unwrap();
+                    let value = serde_json::from_slice(value.value()).unwrap();
+                    (key.value().to_string(), value)
+                })
+                .collect();
+            for (key, mut value) in all {
+                change(&key, &mut value);
+                let text = value.to_string();
+                table.insert(key.as_str(), text.as_bytes()).unwrap();
+            }
+        }
+        transaction.commit().unwrap();
     }
 
     pub async fn daemon(&self) -> Daemon {
@@ -157,12 +226,6 @@ impl Daemon {
         self.task.await.unwrap().unwrap();
     }
 
-    /// Ends it as kill -9 would: nothing that it does in the end is done.
-    pub async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
-
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], "").await
     }
@@ -230,6 +293,35 @@ impl Daemon {
             .unwrap()
     }
 
+    /// Waits until all VMs that ran are managed again.
+    pub async fn ready(&self) {
+        while self.get("/readyz").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until a VM is gone.
+    pub async fn until_gone(&self, vm: &str) {
+        while self.get(&format!("/v1/vms/{vm}")).await.status != 404 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Follows events.
+    pub async fn events(&self, path: &str) -> Lines {
+        self.lines(path, &[]).await
+    }
+
+    /// Reads an answer by lines.
+    pub async fn lines(&self, path: &str, headers: &[(&str, &str)]) -> Lines {
+        let response = self.open(Method::GET, path, headers, "").await;
+        assert_eq!(response.status(), 200);
+        Lines {
+            body: response.into_body(),
+            rest: Vec::new(),
+        }
+    }
+
     /// Creates a VM whose process does what `words` say, and starts it if that is said.
     pub async fn vm(&self, name: &str, words: &str, start: bool) -> Answer {
         let spec = serde_json::json!({"name": name, "command_line": words});
@@ -241,5 +333,35 @@ impl Daemon {
     pub async fn wait(&self, vm: &str, states: &str) -> Value {
         let path = format!("/v1/vms/{vm}/wait?state={states}&timeout_ms=20000");
         self.get(&path).await.expect(200)
+    }
+}
+
+/// An answer that comes by lines: events, or JSON.
+pub struct Lines {
+    body: Incoming,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line, without its end; none when the answer has ended.
+    pub async fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return Some(String::from_utf8(line).unwrap().trim_end().to_string());
+            }
+            let frame = self.body.frame().await?.unwrap();
+            self.rest.extend_from_slice(&frame.into_data().unwrap());
+        }
+    }
+
+    /// The next event.
+    pub async fn next(&mut self) -> Value {
+        loop {
+            let line = self.line().await.expect("there is another event");
+            if let Some(data) = line.strip_prefix("data: ") {
+                return serde_json::from_str(data).unwrap();
+            }
+        }
     }
 }

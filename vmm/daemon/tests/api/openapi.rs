@@ -1,8 +1,7 @@
 //! docs/openapi.json is what the daemon serves.
 
-mod common;
 
-use common::Place;
+use crate::place::Place;
 
 #[test]
 fn the_document_is_the_one_in_docs() {

@@ -1,8 +1,7 @@
-//! VMs through the API, with processes that only say they run one.
+//! VMs: made, started, stopped, deleted.
 
-mod common;
 
-use common::Place;
+use crate::place::Place;
 use serde_json::json;
 
 #[tokio::test]
@@ -95,27 +94,65 @@ async fn a_start_that_fails_says_why_and_leaves_the_vm() {
 }
 
 #[tokio::test]
-async fn a_restarted_daemon_manages_its_vms_again() {
+async fn a_guest_that_does_not_shut_down_is_forced_to() {
     let place = Place::new();
     let daemon = place.daemon().await;
-    let before = daemon.vm("web", "", true).await.expect(201);
-    daemon.vm("idle", "", false).await.expect(201);
+    daemon.vm("web", "ignore-shutdown", true).await.expect(201);
+    let asked = json!({"grace_ms": 0});
+    let stopped = daemon.post("/v1/vms/web/stop", asked).await.expect(200);
+    assert_eq!(stopped["ended"]["kind"], "stopped");
+    let wrong = json!({"grace_ms": 600_001});
+    let problem = daemon.post("/v1/vms/web/stop", wrong).await.problem(422, "invalid");
+    assert_eq!(problem["errors"][0]["field"], "/grace_ms");
     daemon.end().await;
+}
+
+#[tokio::test]
+async fn what_is_changed_counts_for_the_next_start() {
+    let place = Place::new();
     let daemon = place.daemon().await;
-    let after = daemon.wait("web", "running").await;
-    assert_eq!(after["pid"], before["pid"]);
-    assert_eq!(after["starts"], 1);
-    let all = daemon.get("/v1/vms").await.expect(200);
-    let names: Vec<_> = all["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|vm| &vm["name"])
-        .collect();
-    assert_eq!(names, ["web", "idle"]);
-    daemon
-        .post("/v1/vms/web/stop", json!({"force": true}))
-        .await
-        .expect(200);
+    daemon.vm("web", "", true).await.expect(201);
+    daemon.vm("other", "", false).await.expect(201);
+    let labels = json!({"labels": {"a": "b"}, "restart": {"policy": "always"}});
+    let vm = daemon.patch("/v1/vms/web", labels).await.expect(200);
+    assert_eq!(vm["spec"]["labels"], json!({"a": "b"}));
+    assert_eq!(vm["spec"]["restart"]["policy"], "always");
+    assert_eq!(vm["state"], "running");
+    let taken = json!({"spec": {"name": "other"}});
+    daemon.patch("/v1/vms/web", taken).await.problem(409, "name-taken");
+    let renamed = json!({"spec": {"name": "shop", "resources": {"vcpus": 2}}});
+    let vm = daemon.patch("/v1/vms/web", renamed).await.expect(200);
+    assert_eq!((&vm["name"], &vm["spec"]["resources"]["vcpus"]), (&json!("shop"), &json!(2)));
+    daemon.get("/v1/vms/web").await.problem(404, "not-found");
+    // Its name is free.
+    daemon.vm("web", "", false).await.expect(201);
+    let wrong = json!({"labels": {"": "x"}});
+    let problem = daemon.patch("/v1/vms/shop", wrong).await.problem(422, "invalid");
+    assert_eq!(problem["errors"][0]["field"], "/labels/");
+    daemon.post("/v1/vms/shop/stop", json!({})).await.expect(200);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn a_vm_that_runs_is_deleted_by_force() {
+    let place = Place::new();
+    let daemon = place.daemon().await;
+    let vm = daemon.vm("web", "", true).await.expect(201);
+    assert_eq!(daemon.delete("/v1/vms/web?force=true").await.status, 204);
+    daemon.get("/v1/vms/web").await.problem(404, "not-found");
+    let process = format!("/proc/{}/cmdline", vm["pid"]);
+    assert_eq!(std::fs::read(process).unwrap_or_default(), b"");
+    daemon.vm("web", "", false).await.expect(201);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn a_vm_without_a_name_gets_one() {
+    let place = Place::new();
+    let daemon = place.daemon().await;
+    let vm = daemon.post("/v1/vms", json!({})).await.expect(201);
+    let name = vm["name"].as_str().unwrap();
+    assert_eq!(paravane_api::check::name(name), None, "{name}");
+    assert_eq!(daemon.get(&format!("/v1/vms/{name}")).await.expect(200), vm);
     daemon.end().await;
 }
