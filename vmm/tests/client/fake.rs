@@ -12,9 +12,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::runtime;
+
+/// For how long the guest of the VM `slow` is silent: longer than a console stays after the end
+/// of its input.
+const SLOW: Duration = Duration::from_millis(600);
 
 /// The VMs, in the order of their creation.
 type Vms = Arc<Mutex<Vec<Value>>>;
@@ -219,6 +224,14 @@ async fn console(
     upgrade.on_upgrade(|mut socket| async move {
         let send = Message::Binary(Bytes::from_static(b"replay\n"));
         if socket.send(send).await.is_err() {
+            return;
+        }
+        if name == "slow" {
+            tokio::time::sleep(SLOW).await;
+            let text = Message::Binary(Bytes::from_static(b"later\n"));
+            let _ = socket.send(text).await;
+            let end = r#"{"closed": "the VM has ended"}"#.into();
+            let _ = socket.send(Message::Text(end)).await;
             return;
         }
         while let Some(Ok(message)) = socket.recv().await {

@@ -242,6 +242,12 @@ fn a_stream_is_typed_at_a_console() {
     let said = say_with(&fake, "vm console a", "\u{4}");
     assert_eq!((said.code, said.stdout.as_str()), (Some(0), "replay\n"));
     assert_eq!(said.stderr, "paravane: the VM has ended\n");
+    // Who only reads has no end of the input.
+    let said = say_with(&fake, "vm console --read-only slow", "");
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (Some(0), "replay\nlater\n")
+    );
     fails(&fake, "vm console busy", CONFLICT, "somebody types");
     let said = say_with(&fake, "vm console busy --steal", "");
     assert_eq!((said.code, said.stdout.as_str()), (Some(0), "replay\n"));

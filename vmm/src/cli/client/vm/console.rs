@@ -71,11 +71,12 @@ pub async fn console(args: &ConsoleArgs) -> Result<ExitCode, Failure> {
     let (typed, sender) = match source {
         Source::Terminal => (Some(read_stdin()?), send_all(writer, from_keys)),
         Source::Stream => (None, send_all(writer, read_stdin()?)),
-        // It ends when the keys do, which is never.
+        // There are no keys, and no end of them.
         Source::Nothing => (None, send_all(writer, from_keys)),
     };
     let sender = tokio::spawn(sender);
-    follow(reader, sender, typed.map(|typed| Keys::new(typed, keys))).await
+    let typed = typed.map(|typed| Keys::new(typed, keys.clone()));
+    follow(reader, sender, typed).await
 }
 
 fn terminal_failure(error: io::Error) -> Failure {
@@ -143,8 +144,10 @@ async fn follow(
             },
             left = Keys::handle(&mut keys) => match left {
                 true => return Ok(ExitCode::SUCCESS),
-                // The end of the input; the sender ends too.
-                false => keys = None,
+                false => {
+                    keys = None;
+                    end = Some(End::soon());
+                }
             },
             _ = &mut sender, if end.is_none() => end = Some(End::soon()),
             () = End::reached(end) => return Ok(ExitCode::SUCCESS),
