@@ -210,10 +210,11 @@ pub async fn restore(
     check_restore(&body.value)?;
     let asked = body.value;
     Ok(carry_out(app, body.key, move |app, turn| async move {
-        let handles = if turn.made().is_empty() {
+        let made = turn.made();
+        let handles = if made.is_empty() {
             make(&app, &snapshot, asked, &turn).await?
         } else {
-            let found = turn.made().iter().map(|id| app.registry.find(id));
+            let found = made.iter().map(|id| app.registry.find(id));
             found.collect::<Result<_>>()?
         };
         let mut items = Vec::new();
