@@ -30,8 +30,8 @@ struct Reading {
     watch: Option<Watch>,
 }
 
-/// The lines that are wanted, as they are in the files. It ends with the log, or, if it is
-/// followed, when the VM is deleted.
+/// The lines that are wanted, as they are in the files. It ends with the log, and not by itself
+/// if it is followed.
 ///
 /// # Errors
 ///

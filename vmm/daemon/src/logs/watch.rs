@@ -62,11 +62,8 @@ impl Watches {
     ///
     /// It is not there, or too many are watched.
     pub fn watch(self: &Arc<Self>, folder: &Path) -> io::Result<Watch> {
-        let flags = WatchFlags::MODIFY
-            | WatchFlags::CREATE
-            | WatchFlags::MOVED_TO
-            | WatchFlags::DELETE_SELF
-            | WatchFlags::ONLYDIR;
+        let flags =
+            WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
         let mut known = self.lock();
         // The same folder has the same number again.
         let number = inotify::add_watch(self.fd.get_ref(), folder, flags)?;

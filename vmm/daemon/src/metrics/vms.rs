@@ -25,6 +25,9 @@ pub fn vms(entries: &[VmStatsEntry], text: &mut Text) {
     devices(&known, text);
 }
 
+/// A figure of a thing.
+type Of<T> = fn(&T) -> u64;
+
 struct Known<'a> {
     labels: [(&'a str, &'a str); 2],
     stats: &'a VmStats,
@@ -134,7 +137,7 @@ fn simple(known: &[Known<'_>], text: &mut Text) {
 }
 
 fn memory(known: &[Known<'_>], text: &mut Text) {
-    let kinds: [(&str, fn(&VmStats) -> u64); 3] = [
+    let kinds: [(&str, Of<VmStats>); 3] = [
         ("ram", |stats| stats.memory.ram),
         ("resident_ram", |stats| stats.memory.resident_ram),
         ("overhead", |stats| stats.memory.overhead),
@@ -178,7 +181,7 @@ fn steal(known: &[Known<'_>], text: &mut Text) {
 }
 
 fn devices(known: &[Known<'_>], text: &mut Text) {
-    let families: [(&'static str, &str, fn(&DeviceStats) -> u64); 6] = [
+    let families: [(&'static str, &str, Of<DeviceStats>); 6] = [
         (
             "paravane_vm_device_requests_total",
             "Requests of a device",

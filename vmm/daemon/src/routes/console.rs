@@ -116,7 +116,8 @@ async fn type_in(mut from: SplitStream<WebSocket>, mut to: OwnedWriteHalf, write
     while let Some(Ok(message)) = from.next().await {
         match message {
             Message::Binary(bytes) if write => {
-                if Frame::Data(bytes.into()).write(&mut to).await.is_err() {
+                let sent = Frame::Data(bytes.into()).write(&mut to).await;
+                if sent.is_err() {
                     return std::future::pending().await;
                 }
             }

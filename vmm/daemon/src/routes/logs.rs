@@ -2,6 +2,7 @@
 
 use super::query::Query;
 use crate::app::Shared;
+use crate::await_state;
 use crate::logs::{Wanted, follow};
 use crate::problem::{Error, Kind, Result};
 use axum::body::Body;
@@ -44,7 +45,13 @@ pub async fn logs(
     let lines = follow(&app.watches, folder, wanted)
         .await
         .map_err(|error| Error::new(Kind::Internal, format!("the log cannot be read: {error}")))?;
-    let ends = async move { app.ends().await };
+    // The folder's own end is not told as long as a file of it is open.
+    let ends = async move {
+        tokio::select! {
+            () = app.ends() => {}
+            () = await_state::gone(&handle) => {}
+        }
+    };
     let body = Body::from_stream(lines.take_until(Box::pin(ends)));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body))
 }

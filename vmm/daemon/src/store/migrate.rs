@@ -69,3 +69,78 @@ fn keep_copy(path: &Path, version: u64) -> Result<(), StoreError> {
     std::fs::copy(path, name).map_err(redb::Error::Io)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::{ReadableTable, StorageError};
+    use tempfile::TempDir;
+
+    fn names(db: &Database) -> Vec<String> {
+        let transaction = db.begin_read().unwrap();
+        let table = transaction.open_table(Table::Vms.definition()).unwrap();
+        let all: Result<Vec<_>, StorageError> = table
+            .iter()
+            .unwrap()
+            .map(|entry| Ok(entry?.0.value().to_string()))
+            .collect();
+        all.unwrap()
+    }
+
+    fn add(transaction: &WriteTransaction, name: &str) -> Result<(), redb::Error> {
+        let mut table = transaction.open_table(Table::Vms.definition())?;
+        table.insert(name, b"{}".as_slice())?;
+        Ok(())
+    }
+
+    fn second(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        add(transaction, "second")
+    }
+
+    fn third(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        add(transaction, "third")
+    }
+
+    fn fails(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        add(transaction, "half")?;
+        Err(redb::Error::Corrupted("a value".to_string()))
+    }
+
+    #[test]
+    fn each_step_is_made_once_and_the_old_file_is_kept() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        let db = Database::create(&path).unwrap();
+        migrate(&db, &path, &[]).unwrap();
+        assert_eq!(version(&db).unwrap(), Some(1));
+        migrate(&db, &path, &[second]).unwrap();
+        assert_eq!(names(&db), ["second"]);
+        // A step that fails changes nothing.
+        migrate(&db, &path, &[second, fails]).unwrap_err();
+        assert_eq!((version(&db).unwrap(), names(&db).len()), (Some(2), 1));
+        migrate(&db, &path, &[second, third]).unwrap();
+        assert_eq!(names(&db), ["second", "third"]);
+        assert_eq!(version(&db).unwrap(), Some(3));
+        let old = Database::open(folder.path().join("db.v2")).unwrap();
+        assert_eq!(names(&old), ["second"]);
+        let error = migrate(&db, &path, &[second]).unwrap_err();
+        assert!(matches!(
+            error,
+            StoreError::TooNew {
+                found: 3,
+                known: 2,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_new_database_needs_no_step() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        let db = Database::create(&path).unwrap();
+        migrate(&db, &path, &[fails]).unwrap();
+        assert_eq!(version(&db).unwrap(), Some(2));
+        assert_eq!(names(&db), [] as [&str; 0]);
+    }
+}

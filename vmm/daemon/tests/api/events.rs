@@ -10,7 +10,10 @@ async fn what_happens_to_a_vm_is_told_in_its_order() {
     let mut events = daemon.events("/v1/events").await;
     daemon.vm("web", "", true).await.expect(201);
     for action in ["pause", "resume", "reset", "stop"] {
-        daemon.post(&format!("/v1/vms/web/{action}"), json!({})).await.expect(200);
+        daemon
+            .post(&format!("/v1/vms/web/{action}"), json!({}))
+            .await
+            .expect(200);
     }
     daemon.delete("/v1/vms/web").await;
     let expected = [
@@ -31,7 +34,10 @@ async fn what_happens_to_a_vm_is_told_in_its_order() {
     let mut last = 0;
     for (kind, state) in expected {
         let event = events.next().await;
-        assert_eq!((&event["kind"], &event["state"]), (&json!(kind), &json!(state)));
+        assert_eq!(
+            (&event["kind"], &event["state"]),
+            (&json!(kind), &json!(state))
+        );
         assert_eq!(event["name"], "web");
         let id = event["id"].as_u64().unwrap();
         assert!(id > last);
@@ -58,9 +64,18 @@ async fn a_client_that_comes_back_gets_what_it_missed() {
     assert_eq!(rest.next().await["name"], "c");
     daemon.vm("d", "", false).await.expect(201);
     assert_eq!(rest.next().await["name"], "d");
-    let mut one = daemon.lines("/v1/events?vm=c", &[("Last-Event-ID", "0")]).await;
+    let mut one = daemon
+        .lines("/v1/events?vm=c", &[("Last-Event-ID", "0")])
+        .await;
     assert_eq!(one.next().await["name"], "c");
-    let wrong = daemon.send(hyper::Method::GET, "/v1/events", &[("Last-Event-ID", "x")], "").await;
+    let wrong = daemon
+        .send(
+            hyper::Method::GET,
+            "/v1/events",
+            &[("Last-Event-ID", "x")],
+            "",
+        )
+        .await;
     wrong.problem(400, "bad-request");
     daemon.end().await;
     // Numbers grow across restarts.

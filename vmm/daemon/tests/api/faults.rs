@@ -22,7 +22,10 @@ async fn a_process_that_does_not_answer_is_killed() {
     let place = Place::new();
     let daemon = place.daemon().await;
     daemon.vm("web", "mute-stop", true).await.expect(201);
-    let stopped = daemon.post("/v1/vms/web/stop", json!({"grace_ms": 60_000})).await.expect(200);
+    let stopped = daemon
+        .post("/v1/vms/web/stop", json!({"grace_ms": 60_000}))
+        .await
+        .expect(200);
     let message = stopped["ended"]["message"].as_str().unwrap();
     assert!(message.contains("has not answered within"), "{message}");
     daemon.end().await;
@@ -49,7 +52,10 @@ async fn a_process_that_talks_garbage_takes_nothing_else_with_it() {
     failed.problem(422, "start-failed");
     let other = daemon.get("/v1/vms/other").await.expect(200);
     assert_eq!(other["state"], "running");
-    daemon.post("/v1/vms/other/stop", json!({})).await.expect(200);
+    daemon
+        .post("/v1/vms/other/stop", json!({}))
+        .await
+        .expect(200);
     daemon.end().await;
 }
 
@@ -74,7 +80,10 @@ async fn what_a_process_refuses_is_told() {
     let refused = daemon.post("/v1/vms/web/pause", json!({})).await;
     let problem = refused.problem(422, "operation-failed");
     assert_eq!(problem["detail"], "it will not");
-    daemon.post("/v1/vms/web/stop", json!({"force": true})).await.expect(200);
+    daemon
+        .post("/v1/vms/web/stop", json!({"force": true}))
+        .await
+        .expect(200);
     daemon.end().await;
 }
 
@@ -93,11 +102,23 @@ async fn stats_that_do_not_come_hold_up_no_others() {
     assert_eq!((mute.get("stats"), idle.get("stats")), (None, None));
     let one = daemon.get("/v1/vms/web/stats").await.expect(200);
     assert_eq!(one["uptime_ns"], 1);
-    daemon.get("/v1/vms/idle/stats").await.problem(409, "wrong-state");
+    daemon
+        .get("/v1/vms/idle/stats")
+        .await
+        .problem(409, "wrong-state");
     let metrics = daemon.get("/metrics").await.text;
-    assert!(metrics.contains("paravane_vms{state=\"running\"} 2\n"), "{metrics}");
-    assert!(metrics.contains("paravane_vm_uptime_seconds{vm=\"web\""), "{metrics}");
-    assert!(metrics.contains("paravane_http_request_seconds_count{"), "{metrics}");
+    assert!(
+        metrics.contains("paravane_vms{state=\"running\"} 2\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("paravane_vm_uptime_seconds{vm=\"web\""),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("paravane_http_request_seconds_count{"),
+        "{metrics}"
+    );
     for vm in ["mute", "web"] {
         let path = format!("/v1/vms/{vm}/stop");
         daemon.post(&path, json!({"force": true})).await.expect(200);

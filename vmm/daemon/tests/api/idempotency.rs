@@ -14,8 +14,13 @@ async fn a_request_that_comes_again_is_carried_out_once() {
     assert_eq!(first.headers["location"], again.headers["location"]);
     assert_eq!(first.headers["content-type"], again.headers["content-type"]);
     // Without the key it is another request.
-    daemon.post("/v1/vms", asked).await.problem(409, "name-taken");
-    let other = daemon.post_once("k1", "/v1/vms", json!({"spec": {"name": "db"}})).await;
+    daemon
+        .post("/v1/vms", asked)
+        .await
+        .problem(409, "name-taken");
+    let other = daemon
+        .post_once("k1", "/v1/vms", json!({"spec": {"name": "db"}}))
+        .await;
     other.problem(422, "key-reused");
     let path = daemon.post_once("k1", "/v1/vms/web/start", json!({})).await;
     path.problem(422, "key-reused");
@@ -47,10 +52,16 @@ async fn a_request_is_known_after_a_restart() {
     let place = Place::new();
     let daemon = place.daemon().await;
     let asked = json!({"spec": {"name": "web"}, "start": true});
-    let first = daemon.post_once("k", "/v1/vms", asked.clone()).await.expect(201);
+    let first = daemon
+        .post_once("k", "/v1/vms", asked.clone())
+        .await
+        .expect(201);
     daemon.end().await;
     let daemon = place.daemon().await;
-    let again = daemon.post_once("k", "/v1/vms", asked.clone()).await.expect(201);
+    let again = daemon
+        .post_once("k", "/v1/vms", asked.clone())
+        .await
+        .expect(201);
     assert_eq!(first, again);
     daemon.end().await;
     // As a daemon leaves it that is killed before it has answered.
@@ -58,7 +69,10 @@ async fn a_request_is_known_after_a_restart() {
     let daemon = place.daemon().await;
     let again = daemon.post_once("k", "/v1/vms", asked).await.expect(201);
     assert_eq!(first["id"], again["id"]);
-    assert_eq!((&again["state"], &again["starts"]), (&json!("running"), &json!(1)));
+    assert_eq!(
+        (&again["state"], &again["starts"]),
+        (&json!("running"), &json!(1))
+    );
     daemon.post("/v1/vms/web/stop", json!({})).await.expect(200);
     daemon.end().await;
 }

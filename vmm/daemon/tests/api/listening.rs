@@ -32,7 +32,12 @@ async fn a_socket_that_was_left_is_replaced_and_a_live_one_is_not() {
     daemon.get("/healthz").await;
     daemon.end().await;
     fs::write(place.socket(), "precious").unwrap();
-    let error = place.daemon_with(place.config("")).await.err().unwrap().to_string();
+    let error = place
+        .daemon_with(place.config(""))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("is no socket"), "{error}");
     assert_eq!(fs::read_to_string(place.socket()).unwrap(), "precious");
 }
@@ -44,7 +49,10 @@ async fn two_daemons_do_not_share_a_state_folder() {
     let mut config = place.config("");
     config.socket = place.path().join("other.sock");
     let error = place.daemon_with(config).await.err().unwrap().to_string();
-    assert!(error.contains("another daemon uses the state folder"), "{error}");
+    assert!(
+        error.contains("another daemon uses the state folder"),
+        "{error}"
+    );
     daemon.end().await;
     place.daemon().await.end().await;
 }
@@ -79,8 +87,14 @@ async fn a_tcp_listener_wants_a_token() {
     ] {
         let answer = ask(&wrong).await;
         assert!(answer.starts_with("HTTP/1.1 401 "), "{wrong}: {answer}");
-        assert!(answer.contains("urn:paravane:problem:unauthorized"), "{answer}");
-        assert!(answer.to_lowercase().contains("www-authenticate: bearer"), "{answer}");
+        assert!(
+            answer.contains("urn:paravane:problem:unauthorized"),
+            "{answer}"
+        );
+        assert!(
+            answer.to_lowercase().contains("www-authenticate: bearer"),
+            "{answer}"
+        );
     }
     let answer = ask(&format!("{get}\r\nAuthorization: Bearer 0123456789abcdef")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -107,7 +121,9 @@ fn a_listener_without_a_token_is_refused() {
     assert!(error.contains("needs a token file"), "{error}");
     let token = place.path().join("token");
     fs::write(&token, "short").unwrap();
-    let error = load(&format!("[listen]\naddress = \"127.0.0.1:1\"\ntoken_file = {token:?}"));
+    let error = load(&format!(
+        "[listen]\naddress = \"127.0.0.1:1\"\ntoken_file = {token:?}"
+    ));
     assert!(error.contains("at least 16 printable"), "{error}");
     let error = load("socket = \"/a\"\n\n[limits]\nvmz = 3\n");
     assert!(error.contains("c.toml, line 4: "), "{error}");
@@ -132,7 +148,10 @@ async fn a_thousand_connections_are_served() {
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
     }
-    daemon.send(Method::GET, "/v1/vms", &[], "").await.expect(200);
+    daemon
+        .send(Method::GET, "/v1/vms", &[], "")
+        .await
+        .expect(200);
     drop(open);
     daemon.end().await;
 }

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 fn names(page: &Value) -> Vec<&str> {
     let items = page["items"].as_array().unwrap();
-    items.iter().map(|vm| vm["name"].as_str().unwrap()).collect()
+    items
+        .iter()
+        .map(|vm| vm["name"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -20,10 +23,16 @@ async fn vms_come_in_pages_in_the_order_of_their_creation() {
     let cursor = first["next_cursor"].as_str().unwrap();
     // A page does not change by what is deleted before it.
     daemon.delete("/v1/vms/d").await;
-    let second = daemon.get(&format!("/v1/vms?limit=2&cursor={cursor}")).await.expect(200);
+    let second = daemon
+        .get(&format!("/v1/vms?limit=2&cursor={cursor}"))
+        .await
+        .expect(200);
     assert_eq!(names(&second), ["c", "b"]);
     let cursor = second["next_cursor"].as_str().unwrap();
-    let last = daemon.get(&format!("/v1/vms?limit=2&cursor={cursor}")).await.expect(200);
+    let last = daemon
+        .get(&format!("/v1/vms?limit=2&cursor={cursor}"))
+        .await
+        .expect(200);
     assert_eq!((names(&last), last.get("next_cursor")), (vec!["a"], None));
     daemon.end().await;
 }

@@ -1,6 +1,5 @@
 //! docs/openapi.json is what the daemon serves.
 
-
 use crate::place::Place;
 
 #[test]

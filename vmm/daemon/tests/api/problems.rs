@@ -9,17 +9,38 @@ async fn each_is_told_with_the_field() {
     let place = Place::new();
     let daemon = place.daemon().await;
     let cases = [
-        (json!({"spec": {"memory": 1}}), 422, "invalid", "/spec/memory"),
-        (json!({"spec": {"resources": {"vcpus": "x"}}}), 422, "invalid", "/spec/resources/vcpus"),
-        (json!({"spec": {"resources": {"vcpus": 65}}}), 422, "invalid", "/spec/resources/vcpus"),
+        (
+            json!({"spec": {"memory": 1}}),
+            422,
+            "invalid",
+            "/spec/memory",
+        ),
+        (
+            json!({"spec": {"resources": {"vcpus": "x"}}}),
+            422,
+            "invalid",
+            "/spec/resources/vcpus",
+        ),
+        (
+            json!({"spec": {"resources": {"vcpus": 65}}}),
+            422,
+            "invalid",
+            "/spec/resources/vcpus",
+        ),
         (json!({"spec": {"name": "A"}}), 422, "invalid", "/spec/name"),
         (json!({"start": 1}), 422, "invalid", "/start"),
     ];
     for (body, status, code, field) in cases {
-        let problem = daemon.post("/v1/vms", body.clone()).await.problem(status, code);
+        let problem = daemon
+            .post("/v1/vms", body.clone())
+            .await
+            .problem(status, code);
         assert_eq!(problem["errors"][0]["field"], field, "{body}");
     }
-    let limit = daemon.get("/v1/vms?limit=0").await.problem(400, "bad-request");
+    let limit = daemon
+        .get("/v1/vms?limit=0")
+        .await
+        .problem(400, "bad-request");
     assert_eq!(limit["errors"][0]["field"], "limit");
     for path in [
         "/v1/vms?cursor=x",
@@ -60,17 +81,41 @@ async fn what_a_vm_is_not_ready_for_is_told() {
     daemon.vm("web", "", false).await.expect(201);
     for action in ["pause", "resume", "reset"] {
         let path = format!("/v1/vms/web/{action}");
-        let problem = daemon.post(&path, json!({})).await.problem(409, "wrong-state");
-        assert!(problem["detail"].as_str().unwrap().contains("is stopped"), "{problem}");
+        let problem = daemon
+            .post(&path, json!({}))
+            .await
+            .problem(409, "wrong-state");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("is stopped"),
+            "{problem}"
+        );
     }
     daemon.post("/v1/vms/web/stop", json!({})).await.expect(200);
     let path = "/v1/vms/web/wait?state=running&timeout_ms=1";
     daemon.get(path).await.problem(408, "timed-out");
-    daemon.get("/v1/vms/web/wait").await.problem(400, "bad-request");
-    for path in ["", "/start", "/stop", "/pause", "/resume", "/reset", "/snapshots"] {
+    daemon
+        .get("/v1/vms/web/wait")
+        .await
+        .problem(400, "bad-request");
+    for path in [
+        "",
+        "/start",
+        "/stop",
+        "/pause",
+        "/resume",
+        "/reset",
+        "/snapshots",
+    ] {
         let path = format!("/v1/vms/none{path}");
-        let method = if path.ends_with("none") { Method::GET } else { Method::POST };
-        daemon.send(method, &path, &[], "").await.problem(404, "not-found");
+        let method = if path.ends_with("none") {
+            Method::GET
+        } else {
+            Method::POST
+        };
+        daemon
+            .send(method, &path, &[], "")
+            .await
+            .problem(404, "not-found");
     }
     daemon.end().await;
 }
@@ -84,7 +129,10 @@ async fn there_are_not_more_vms_than_there_may_be() {
     let problem = daemon.post("/v1/vms", many).await.problem(422, "invalid");
     assert_eq!(problem["errors"][0]["field"], "/spec/resources/vcpus");
     daemon.vm("a", "", false).await.expect(201);
-    daemon.vm("b", "", false).await.problem(409, "limit-reached");
+    daemon
+        .vm("b", "", false)
+        .await
+        .problem(409, "limit-reached");
     daemon.delete("/v1/vms/a").await;
     daemon.vm("b", "", false).await.expect(201);
     daemon.end().await;
@@ -96,8 +144,22 @@ async fn limits_that_cannot_be_had_are_told() {
     // The configuration of tests has no control groups.
     let daemon = place.daemon().await;
     let spec = json!({"resources": {"cpu_weight": 50, "memory_overhead": 33_554_432}});
-    let problem = daemon.post("/v1/vms", json!({"spec": spec})).await.problem(422, "invalid");
-    let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
-    assert_eq!(fields, ["/spec/resources/cpu_weight", "/spec/resources/memory_overhead"]);
+    let problem = daemon
+        .post("/v1/vms", json!({"spec": spec}))
+        .await
+        .problem(422, "invalid");
+    let fields: Vec<_> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["field"])
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "/spec/resources/cpu_weight",
+            "/spec/resources/memory_overhead"
+        ]
+    );
     daemon.end().await;
 }

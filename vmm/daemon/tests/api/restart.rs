@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 fn names(page: &Value) -> Vec<&str> {
     let items = page["items"].as_array().unwrap();
-    items.iter().map(|vm| vm["name"].as_str().unwrap()).collect()
+    items
+        .iter()
+        .map(|vm| vm["name"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -15,16 +18,28 @@ async fn its_vms_run_on_and_are_managed_again() {
     let before = daemon.vm("web", "", true).await.expect(201);
     daemon.vm("idle", "", false).await.expect(201);
     daemon.vm("resting", "", true).await.expect(201);
-    daemon.post("/v1/vms/resting/pause", json!({})).await.expect(200);
+    daemon
+        .post("/v1/vms/resting/pause", json!({}))
+        .await
+        .expect(200);
     daemon.end().await;
     let daemon = place.daemon().await;
     daemon.ready().await;
     let after = daemon.get("/v1/vms/web").await.expect(200);
     assert_eq!(after["state"], "running");
-    assert_eq!((&after["pid"], &after["starts"]), (&before["pid"], &json!(1)));
-    assert_eq!(names(&daemon.get("/v1/vms").await.expect(200)), ["web", "idle", "resting"]);
+    assert_eq!(
+        (&after["pid"], &after["starts"]),
+        (&before["pid"], &json!(1))
+    );
+    assert_eq!(
+        names(&daemon.get("/v1/vms").await.expect(200)),
+        ["web", "idle", "resting"]
+    );
     let resting = daemon.get("/v1/vms/resting").await.expect(200);
-    assert_eq!((&resting["state"], resting["pid"].is_u64()), (&json!("paused"), true));
+    assert_eq!(
+        (&resting["state"], resting["pid"].is_u64()),
+        (&json!("paused"), true)
+    );
     for vm in ["web", "resting"] {
         let stopped = daemon.post(&format!("/v1/vms/{vm}/stop"), json!({})).await;
         assert_eq!(stopped.expect(200)["state"], "stopped");
@@ -36,7 +51,10 @@ async fn its_vms_run_on_and_are_managed_again() {
 async fn what_ended_meanwhile_is_found_out() {
     let place = Place::new();
     let daemon = place.daemon().await;
-    let exits = daemon.vm("exits", "exit=3 after=300", true).await.expect(201);
+    let exits = daemon
+        .vm("exits", "exit=3 after=300", true)
+        .await
+        .expect(201);
     let killed = daemon.vm("killed", "", true).await.expect(201);
     daemon.end().await;
     place.kill(&killed);
@@ -98,7 +116,10 @@ async fn a_host_that_was_down_leaves_vms_lost_and_their_policy_applies() {
     daemon.vm("web", "", false).await.expect(201);
     let policy = json!({"policy": "on-failure", "backoff_ms": 10});
     let spec = json!({"name": "shop", "restart": policy});
-    daemon.post("/v1/vms", json!({"spec": spec})).await.expect(201);
+    daemon
+        .post("/v1/vms", json!({"spec": spec}))
+        .await
+        .expect(201);
     daemon.end().await;
     for name in ["web", "shop"] {
         place.edit(name, |record| {
@@ -112,7 +133,10 @@ async fn a_host_that_was_down_leaves_vms_lost_and_their_policy_applies() {
     assert_eq!(vm["ended"]["kind"], "lost");
     let vm = daemon.wait("shop", "running").await;
     assert_eq!((&vm["starts"], &vm["failures"]), (&json!(2), &json!(1)));
-    daemon.post("/v1/vms/shop/stop", json!({})).await.expect(200);
+    daemon
+        .post("/v1/vms/shop/stop", json!({}))
+        .await
+        .expect(200);
     daemon.end().await;
     // The host is the same since.
     let daemon = place.daemon().await;
@@ -130,6 +154,9 @@ async fn vms_end_with_a_daemon_that_is_told_so() {
     daemon.end().await;
     place.gone(&vm).await;
     let daemon = place.daemon().await;
-    assert_eq!(daemon.get("/v1/vms/web").await.expect(200)["state"], "stopped");
+    assert_eq!(
+        daemon.get("/v1/vms/web").await.expect(200)["state"],
+        "stopped"
+    );
     daemon.end().await;
 }

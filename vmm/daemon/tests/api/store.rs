@@ -22,9 +22,14 @@ async fn a_damaged_database_is_told_and_left_alone() {
     for (what, damaged) in [("begin", begin), ("all", all), ("cut", cut), ("text", text)] {
         fs::write(&path, &damaged).unwrap();
         let error = place.daemon_with(place.config("")).await.err();
-        let error = error.unwrap_or_else(|| panic!("{what}: it is used")).to_string();
+        let error = error
+            .unwrap_or_else(|| panic!("{what}: it is used"))
+            .to_string();
         assert!(error.contains("is damaged"), "{what}: {error}");
-        assert!(fs::read(&path).unwrap() == damaged, "{what}: it was changed");
+        assert!(
+            fs::read(&path).unwrap() == damaged,
+            "{what}: it was changed"
+        );
         let error = check(&place.config("")).unwrap_err().to_string();
         assert!(error.contains("is damaged"), "{what}: {error}");
     }
@@ -39,6 +44,11 @@ async fn a_database_of_a_newer_version_is_not_used() {
     let place = Place::new();
     place.daemon().await.end().await;
     place.edit_meta("schema", 99);
-    let error = place.daemon_with(place.config("")).await.err().unwrap().to_string();
+    let error = place
+        .daemon_with(place.config(""))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("has schema version 99"), "{error}");
 }

@@ -16,12 +16,19 @@ fn line(source: &str, message: &str) -> String {
 }
 
 fn log_of(place: &Place, vm: &Value) -> PathBuf {
-    let folder = place.state_dir().join("vms").join(vm["id"].as_str().unwrap());
+    let folder = place
+        .state_dir()
+        .join("vms")
+        .join(vm["id"].as_str().unwrap());
     folder.join("log.jsonl")
 }
 
 fn write(path: &PathBuf, text: &str) {
-    let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
@@ -51,13 +58,22 @@ async fn a_log_is_read_as_a_whole_its_end_or_a_source() {
         assert_eq!(answer.headers["content-type"], "application/x-ndjson");
         messages(&answer.text)
     };
-    assert_eq!(read("").await, ["hello", "line 1", "line 2", "line 3", "bye"]);
+    assert_eq!(
+        read("").await,
+        ["hello", "line 1", "line 2", "line 3", "bye"]
+    );
     assert_eq!(read("?tail=2").await, ["line 3", "bye"]);
     assert_eq!(read("?tail=0").await, [] as [&str; 0]);
-    assert_eq!(read("?tail=9").await, ["hello", "line 1", "line 2", "line 3", "bye"]);
+    assert_eq!(
+        read("?tail=9").await,
+        ["hello", "line 1", "line 2", "line 3", "bye"]
+    );
     assert_eq!(read("?source=console").await, ["hello", "bye"]);
     assert_eq!(read("?source=vmm&tail=1").await, ["line 3"]);
-    daemon.get("/v1/vms/web/logs?source=x").await.problem(400, "bad-request");
+    daemon
+        .get("/v1/vms/web/logs?source=x")
+        .await
+        .problem(400, "bad-request");
     daemon.end().await;
 }
 
@@ -67,7 +83,9 @@ async fn a_log_is_followed_also_when_it_is_rotated() {
     let daemon = place.daemon().await;
     let vm = daemon.vm("web", "", true).await.expect(201);
     let path = log_of(&place, &vm);
-    let mut lines = daemon.lines("/v1/vms/web/logs?follow=true&tail=0", &[]).await;
+    let mut lines = daemon
+        .lines("/v1/vms/web/logs?follow=true&tail=0", &[])
+        .await;
     for number in 0..20 {
         write(&path, &line("vmm", &number.to_string()));
         if number % 3 == 0 {
@@ -99,9 +117,18 @@ async fn a_console_carries_bytes_each_way_and_says_why_it_ends() {
         let hello = one.next().await.unwrap().unwrap();
         assert_eq!(hello, Message::binary(b"hello".to_vec()));
     }
-    writer.send(Message::binary(vec![0, 255, 10])).await.unwrap();
-    assert_eq!(writer.next().await.unwrap().unwrap(), Message::binary(vec![0, 255, 10]));
-    daemon.post("/v1/vms/web/stop", json!({"force": true})).await.expect(200);
+    writer
+        .send(Message::binary(vec![0, 255, 10]))
+        .await
+        .unwrap();
+    assert_eq!(
+        writer.next().await.unwrap().unwrap(),
+        Message::binary(vec![0, 255, 10])
+    );
+    daemon
+        .post("/v1/vms/web/stop", json!({"force": true}))
+        .await
+        .expect(200);
     for mut one in [reader, writer] {
         let last = one.next().await.unwrap().unwrap();
         assert_eq!(last, Message::text("{\"closed\":\"the VM has ended\"}"));

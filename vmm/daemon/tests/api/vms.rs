@@ -1,6 +1,5 @@
 //! VMs: made, started, stopped, deleted.
 
-
 use crate::place::Place;
 use serde_json::json;
 
@@ -102,7 +101,10 @@ async fn a_guest_that_does_not_shut_down_is_forced_to() {
     let stopped = daemon.post("/v1/vms/web/stop", asked).await.expect(200);
     assert_eq!(stopped["ended"]["kind"], "stopped");
     let wrong = json!({"grace_ms": 600_001});
-    let problem = daemon.post("/v1/vms/web/stop", wrong).await.problem(422, "invalid");
+    let problem = daemon
+        .post("/v1/vms/web/stop", wrong)
+        .await
+        .problem(422, "invalid");
     assert_eq!(problem["errors"][0]["field"], "/grace_ms");
     daemon.end().await;
 }
@@ -119,17 +121,29 @@ async fn what_is_changed_counts_for_the_next_start() {
     assert_eq!(vm["spec"]["restart"]["policy"], "always");
     assert_eq!(vm["state"], "running");
     let taken = json!({"spec": {"name": "other"}});
-    daemon.patch("/v1/vms/web", taken).await.problem(409, "name-taken");
+    daemon
+        .patch("/v1/vms/web", taken)
+        .await
+        .problem(409, "name-taken");
     let renamed = json!({"spec": {"name": "shop", "resources": {"vcpus": 2}}});
     let vm = daemon.patch("/v1/vms/web", renamed).await.expect(200);
-    assert_eq!((&vm["name"], &vm["spec"]["resources"]["vcpus"]), (&json!("shop"), &json!(2)));
+    assert_eq!(
+        (&vm["name"], &vm["spec"]["resources"]["vcpus"]),
+        (&json!("shop"), &json!(2))
+    );
     daemon.get("/v1/vms/web").await.problem(404, "not-found");
     // Its name is free.
     daemon.vm("web", "", false).await.expect(201);
     let wrong = json!({"labels": {"": "x"}});
-    let problem = daemon.patch("/v1/vms/shop", wrong).await.problem(422, "invalid");
+    let problem = daemon
+        .patch("/v1/vms/shop", wrong)
+        .await
+        .problem(422, "invalid");
     assert_eq!(problem["errors"][0]["field"], "/labels/");
-    daemon.post("/v1/vms/shop/stop", json!({})).await.expect(200);
+    daemon
+        .post("/v1/vms/shop/stop", json!({}))
+        .await
+        .expect(200);
     daemon.end().await;
 }
 
