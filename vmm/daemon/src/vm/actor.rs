@@ -176,7 +176,11 @@ impl Actor {
 
     /// What the process says of itself.
     pub(super) fn apply(&mut self, status: &Status) {
-        if status.start != self.record.starts || self.live.is_none() {
+        // It may have been on its way when the process ended.
+        if self.live.is_none() {
+            return;
+        }
+        if status.start != self.record.starts {
             tracing::warn!(vm = %self.record.id, "a status is of start {}", status.start);
             return;
         }
