@@ -28,6 +28,9 @@ const NEW_THREAD: Check = Check::Masked(
 /// PR_SET_VMA, by which glibc names its memory.
 const PR_SET_VMA: u32 = 0x5356_4d41;
 
+/// PR_GET_AUXV, by which rustix finds the vDSO the first time that it reads a clock.
+const PR_GET_AUXV: u32 = 0x4155_5856;
+
 /// ioctl(2)'s second argument is a request of this type (Linux,
 /// Documentation/userspace-api/ioctl/ioctl-number.rst).
 const fn request_of_type(kind: u8) -> Check {
@@ -106,6 +109,7 @@ pub const ALWAYS: &[Allowed] = &[
     when(SYS_prctl, &[is(0, PR_SET_NAME as u32)]),
     when(SYS_prctl, &[is(0, PR_SET_TIMERSLACK as u32)]),
     when(SYS_prctl, &[is(0, PR_SET_VMA)]),
+    when(SYS_prctl, &[is(0, PR_GET_AUXV)]),
     when(SYS_prlimit64, &[is(0, 0)]),
 ];
 
