@@ -3,7 +3,9 @@
 //! [`VERBS`] has every one of them; what an unknown word is told is made of it.
 
 use crate::devices::{disk, list, ports, share};
-use crate::{balloon, bench, crash, demo, hostile, idle, neighbour, selftest, service, shell};
+use crate::{
+    balloon, bench, crash, demo, hostile, idle, neighbour, restored, selftest, service, shell,
+};
 use alloc::string::String;
 use core::fmt;
 
@@ -126,6 +128,12 @@ pub const VERBS: &[Verb] = &[
         argument: "=N",
         help: "make N no-op hypercalls",
         run: demo::noop,
+    },
+    Verb {
+        name: "restored",
+        argument: "",
+        help: "say each time that the VM goes on from a snapshot, with fresh random bytes",
+        run: restored::run,
     },
     Verb {
         name: "balloon",

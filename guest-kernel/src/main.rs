@@ -20,6 +20,7 @@ mod idle;
 mod neighbour;
 mod provoke;
 mod report;
+mod restored;
 mod selftest;
 mod service;
 mod shell;

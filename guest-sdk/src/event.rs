@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use pv_abi::Errno;
 use pv_abi::event::{
     EVENT_PORTS, EVENT_SOURCE_CONSOLE, EVENT_SOURCE_DEVICE, EVENT_SOURCE_GRANT, EVENT_SOURCE_QUEUE,
-    EVENT_SOURCE_SHUTDOWN, EventPage,
+    EVENT_SOURCE_RESTORED, EVENT_SOURCE_SHUTDOWN, EventPage,
 };
 use pv_abi::event_protocol::{self as protocol, Ports, Target, Word};
 use pv_abi::vcpu_page::VcpuPage;
@@ -46,6 +46,8 @@ pub enum Source {
     Shutdown,
     /// Another guest has granted memory to this one, or taken a grant back.
     Grant,
+    /// The VM goes on from a snapshot: see [`restored`](crate::restored).
+    Restored,
     /// The device of this number has a new configuration, or needs a reset.
     Device(u32),
     /// The device has used buffers of the queue with this doorbell.
@@ -58,6 +60,7 @@ impl Source {
             Self::Console => EVENT_SOURCE_CONSOLE,
             Self::Shutdown => EVENT_SOURCE_SHUTDOWN,
             Self::Grant => EVENT_SOURCE_GRANT,
+            Self::Restored => EVENT_SOURCE_RESTORED,
             Self::Device(number) => EVENT_SOURCE_DEVICE.saturating_add(number),
             Self::Queue(doorbell) => EVENT_SOURCE_QUEUE.saturating_add(doorbell),
         }

@@ -50,6 +50,7 @@ pub mod net;
 pub mod pages;
 pub mod panic;
 #[doc(hidden)]
+pub mod restored;
 pub mod rt;
 pub mod sched;
 pub mod space;

@@ -52,6 +52,10 @@ pub const EVENT_SOURCE_SHUTDOWN: u32 = 2;
 /// `event_bind_source`: another guest has granted memory to this one, or taken a grant back.
 pub const EVENT_SOURCE_GRANT: u32 = 3;
 
+/// `event_bind_source`: the VM goes on from a snapshot, and `restored` of the vCPU pages has
+/// changed.
+pub const EVENT_SOURCE_RESTORED: u32 = 4;
+
 /// `event_bind_source`: this plus the number of a device: its configuration space has changed, or
 /// it needs a reset.
 pub const EVENT_SOURCE_DEVICE: u32 = 0x100;

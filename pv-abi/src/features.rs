@@ -59,6 +59,9 @@ features! {
     DEFERRED = 18,
     /// The devices of the start-info page, and the calls for them.
     DEVICES = 19,
+    /// `EVENT_SOURCE_RESTORED`, and `restored` of the vCPU page: a guest that goes on from a
+    /// snapshot learns of it.
+    RESTORED = 20,
 }
 
 impl Features {

@@ -50,7 +50,7 @@ pub use types::Gpa;
 /// a changed layout or number needs a new one.
 pub const ABI_MAJOR: u16 = 1;
 /// Minor version of the ABI. It grows when calls, fields or feature bits are added.
-pub const ABI_MINOR: u16 = 2;
+pub const ABI_MINOR: u16 = 3;
 
 /// Asserts at compile time that a struct of the ABI has the layout it was published with.
 ///

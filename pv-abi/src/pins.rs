@@ -11,8 +11,8 @@ use crate::device::{
 };
 use crate::event::{
     EVENT_PORTS, EVENT_PORTS_PER_PRIORITY, EVENT_PRIORITIES, EVENT_SOURCE_CONSOLE,
-    EVENT_SOURCE_DEVICE, EVENT_SOURCE_GRANT, EVENT_SOURCE_QUEUE, EVENT_SOURCE_SHUTDOWN,
-    TIMER_PERIOD_MIN, TIMERS_MAX,
+    EVENT_SOURCE_DEVICE, EVENT_SOURCE_GRANT, EVENT_SOURCE_QUEUE, EVENT_SOURCE_RESTORED,
+    EVENT_SOURCE_SHUTDOWN, TIMER_PERIOD_MIN, TIMERS_MAX,
 };
 use crate::grant::GRANTS;
 use crate::image_note::{NOTE_TYPE, STACK_SIZE_MAX, STACK_SIZE_MIN};
@@ -81,6 +81,7 @@ pin! {
     Features::DEBUG_REGISTERS.0 => 1 << 17,
     Features::DEFERRED.0 => 1 << 18,
     Features::DEVICES.0 => 1 << 19,
+    Features::RESTORED.0 => 1 << 20,
     CALL_ENTRY_OFFSET => 0,
     TRAP_RETURN_OFFSET => 0x80,
     MAX_RESULT => 0x7fff_ffff,
@@ -105,6 +106,7 @@ pin! {
     EVENT_SOURCE_CONSOLE => 1,
     EVENT_SOURCE_SHUTDOWN => 2,
     EVENT_SOURCE_GRANT => 3,
+    EVENT_SOURCE_RESTORED => 4,
     EVENT_SOURCE_DEVICE => 0x100,
     EVENT_SOURCE_QUEUE => 0x1000,
     DEVICES => 32,
@@ -146,4 +148,4 @@ pin! {
 
 // Every error code and every feature bit is pinned above.
 const _: () = assert!(Errno::ALL.len() == 14, "pin the new error code");
-const _: () = assert!(Features::DEFINED.len() == 20, "pin the new feature bit");
+const _: () = assert!(Features::DEFINED.len() == 21, "pin the new feature bit");

@@ -87,8 +87,10 @@ pub struct VcpuPage {
     pub steal_time: u64,
     /// VMM: `RUN_STATE_*`.
     pub run_state: u32,
-    /// Zero.
-    pub reserved1: u32,
+    /// VMM: how often the VM has gone on from a snapshot. Others may go on from the same one: a
+    /// guest that sees this change has random numbers, keys and names that are not its own any
+    /// more.
+    pub restored: u32,
     /// Zero.
     pub reserved3: [u64; 2],
     /// VMM: the clock.
@@ -142,6 +144,7 @@ pin_layout!(VcpuPage, size 4096 {
     deadline @ 24,
     steal_time @ 32,
     run_state @ 40,
+    restored @ 44,
     clock @ 64,
     boot_stack_top @ 128,
     boot_stack_size @ 136,

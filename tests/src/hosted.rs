@@ -9,7 +9,9 @@ use paravane::console::output::{Observer, Output};
 use paravane::device::spec::{DeviceOptions, DeviceSpec};
 use paravane::grant::Seat;
 use paravane::image::Image;
+use paravane::snapshot::SnapshotFiles;
 use paravane::vcpu::Ending;
+use paravane::vm::restore::RestoreConfig;
 use paravane::vm::stages::Stages;
 use paravane::vm::{Vm, VmConfig, VmControl, VmError, host};
 use std::path::Path;
@@ -56,6 +58,14 @@ impl Plan {
         self
     }
 
+    /// What it gets anew when it goes on from a snapshot.
+    pub fn restored(&self) -> RestoreConfig {
+        RestoreConfig {
+            seat: Seat::alone(),
+            devices: DeviceSpec::name(self.devices.clone()),
+        }
+    }
+
     /// The configuration that it is.
     pub fn config(&self) -> VmConfig {
         VmConfig {
@@ -83,6 +93,7 @@ impl Plan {
 pub struct Terminal {
     output: Receiver<Vec<u8>>,
     printed: Vec<u8>,
+    last: String,
     /// What it reads.
     pub input: Arc<InputBuffer>,
 }
@@ -102,6 +113,7 @@ impl Terminal {
         let terminal = Self {
             output,
             printed: Vec::new(),
+            last: String::new(),
             input,
         };
         (terminal, console)
@@ -118,13 +130,13 @@ impl Terminal {
             if let Some(end) = self.printed.iter().position(|&byte| byte == b'\n') {
                 let rest = self.printed.split_off(end + 1);
                 let line = std::mem::replace(&mut self.printed, rest);
-                return String::from_utf8_lossy(&line).trim_end().to_string();
+                self.last = String::from_utf8_lossy(&line).trim_end().to_string();
+                return self.last.clone();
             }
             match self.output.recv_timeout(PATIENCE) {
                 Ok(bytes) => self.printed.extend(bytes),
                 Err(error) => {
-                    let rest = String::from_utf8_lossy(&self.printed);
-                    panic!("the guest prints no line: {error}; the last was {rest:?}");
+                    panic!("no line follows {:?}: {error}", self.last);
                 }
             }
         }
@@ -142,6 +154,17 @@ impl Terminal {
                 return rest.to_string();
             }
         }
+    }
+
+    /// What was printed, and nobody has looked at.
+    pub fn rest(&mut self) -> Vec<u8> {
+        self.has_output();
+        std::mem::take(&mut self.printed)
+    }
+
+    /// What was printed before what comes now.
+    pub fn go_on_after(&mut self, rest: Vec<u8>) {
+        self.printed.splice(0..0, rest);
     }
 
     /// Whether something was printed that nobody has looked at.
@@ -184,6 +207,23 @@ impl Hosted {
         })
     }
 
+    /// Starts one that goes on from the snapshot in a folder.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot.
+    pub fn restore(plan: &Plan, folder: &Path) -> Self {
+        let config = plan.restored();
+        let folder = folder.to_path_buf();
+        Self::start_built(
+            |_| (),
+            move |kvm, console| {
+                let files = SnapshotFiles::open(&folder)?;
+                Vm::restore(kvm, &files, &config, console, &mut Stages::start())
+            },
+        )
+    }
+
     /// Starts the VM that `build` makes on its thread.
     ///
     /// # Panics
@@ -220,6 +260,16 @@ impl Hosted {
     pub fn end(self) -> Ending {
         let ended = self.thread.join().expect("the VMM does not panic");
         ended.expect("the VM runs")
+    }
+
+    /// Kills a VM that was saved, before it goes on; what it printed that nobody has looked at.
+    pub fn abandon(mut self) -> Vec<u8> {
+        let rest = self.terminal.rest();
+        while !self.thread.is_finished() {
+            self.control.stop();
+            thread::sleep(Duration::from_millis(1));
+        }
+        rest
     }
 
     /// Stops it.

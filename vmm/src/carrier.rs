@@ -60,7 +60,7 @@ impl fmt::Display for Carrier {
 }
 
 /// How a deprivileged guest's hypercall gets to its carrier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Gate {
     /// The hypercall page contains the carrier.
@@ -70,7 +70,7 @@ pub enum Gate {
 }
 
 /// How the guest runs and calls: what a VM is built with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mode {
     /// The guest kernel's privilege.
     pub privilege: Privilege,

@@ -20,6 +20,7 @@ pub mod ports;
 pub mod process;
 pub mod sandbox;
 pub mod size;
+pub mod snapshot;
 pub mod space;
 mod sync;
 pub mod time;

@@ -6,6 +6,7 @@
 
 pub(crate) mod balloon;
 pub mod dma;
+pub mod saved;
 mod seals;
 pub mod usage;
 mod words;
@@ -15,9 +16,13 @@ use dma::Writes;
 use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::{Errno, Gpa};
 use seals::Seals;
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
+use vm_memory::{
+    Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap,
+    MmapRegion, VolatileSlice,
+};
 use words::{Words, fits};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -53,6 +58,30 @@ fn reserve(start: u64, size: u64) -> Result<GuestMemoryMmap, MemoryError> {
         .map_err(|error| failed(error.to_string()))
 }
 
+/// Maps a part of a file copy-on-write: what is written is this process's alone.
+fn map_file(
+    start: u64,
+    size: u64,
+    file: &File,
+    offset: u64,
+) -> Result<GuestMemoryMmap, MemoryError> {
+    let failed = |reason: String| MemoryError::Reserve { size, reason };
+    let length = usize::try_from(size).map_err(|error| failed(error.to_string()))?;
+    let file = file
+        .try_clone()
+        .map_err(|error| failed(error.to_string()))?;
+    let region = MmapRegion::build(
+        Some(FileOffset::new(file, offset)),
+        length,
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_NORESERVE,
+    )
+    .map_err(|error| failed(error.to_string()))?;
+    let region = GuestRegionMmap::new(region, GuestAddress(start))
+        .ok_or_else(|| failed("the range has no end".into()))?;
+    GuestMemoryMmap::from_regions(vec![region]).map_err(|error| failed(error.to_string()))
+}
+
 fn host_address(memory: &GuestMemoryMmap, start: u64) -> u64 {
     memory
         .get_host_address(GuestAddress(start))
@@ -70,12 +99,22 @@ pub struct Ram {
     size: u64,
     seals: Seals,
     writes: Writes,
+    /// How often a part of a snapshot's file was mapped away; `None` for memory of its own.
+    pieces: Option<AtomicU64>,
 }
 
 impl Ram {
     /// Reserves `size` bytes, all zero. Host memory is taken when it is touched.
     pub fn new(size: u64) -> Result<Self, MemoryError> {
-        let memory = reserve(0, size)?;
+        Self::of(reserve(0, size)?, size, false)
+    }
+
+    /// Maps the first `size` bytes of a snapshot's memory, copy-on-write.
+    pub fn from_file(file: &File, size: u64) -> Result<Self, MemoryError> {
+        Self::of(map_file(0, size, file, 0)?, size, true)
+    }
+
+    fn of(memory: GuestMemoryMmap, size: u64, is_file: bool) -> Result<Self, MemoryError> {
         let base = host_address(&memory, 0) as *mut u8;
         // SAFETY: the mapping is `memory`'s, which lives as long in the same struct.
         let words = unsafe { Words::new(base, size) }.ok_or_else(|| MemoryError::Reserve {
@@ -88,7 +127,14 @@ impl Ram {
             size,
             seals: Seals::default(),
             writes: Writes::default(),
+            pieces: is_file.then(AtomicU64::default),
         })
+    }
+
+    /// Whether it is mapped from a snapshot's file, in which there may be bytes that are not in
+    /// memory.
+    pub fn is_file(&self) -> bool {
+        self.pieces.is_some()
     }
 
     /// Size in bytes.
@@ -233,6 +279,29 @@ impl PrivateMemory {
             size,
             next: AtomicU64::new(start),
         })
+    }
+
+    /// Maps those that are at `offset` in a snapshot's memory, copy-on-write; `next` is the first
+    /// that is not allocated.
+    pub fn from_file(
+        start: u64,
+        pages: u64,
+        file: &File,
+        offset: u64,
+        next: u64,
+    ) -> Result<Self, MemoryError> {
+        let size = pages * PAGE_SIZE + Self::SPARE_SIZE;
+        Ok(Self {
+            memory: map_file(start, size, file, offset)?,
+            start,
+            size,
+            next: AtomicU64::new(next),
+        })
+    }
+
+    /// The first page that is not allocated.
+    pub fn next(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
     }
 
     /// Guest-physical address of the first page.

@@ -23,6 +23,7 @@ mod report;
 mod sandbox;
 mod servers;
 mod shares;
+mod snapshots;
 mod sockets;
 mod taps;
 mod vm_process;
@@ -69,6 +70,7 @@ fn in_every_mode() -> Vec<InMode> {
         guests::IN_EVERY_MODE,
         sandbox::IN_EVERY_MODE,
         pause::IN_EVERY_MODE,
+        snapshots::IN_EVERY_MODE,
         examples::IN_EVERY_MODE,
     ]
     .concat()
@@ -96,6 +98,7 @@ fn once() -> Vec<Once> {
         sandbox::ONCE,
         servers::ONCE,
         shares::ONCE,
+        snapshots::ONCE,
         sockets::ONCE,
         taps::ONCE,
         &process,

@@ -134,7 +134,7 @@ fn of_vm(error: &VmError) -> Status {
         VmError::Machine(error) => of_machine(error),
         VmError::Mode(_) => Status::BadConfiguration,
         VmError::Load(error) => of_load(error),
-        VmError::Device(_) | VmError::Devices(_) => Status::BadConfiguration,
+        VmError::Device(_) | VmError::Devices(_) | VmError::Restore(_) => Status::BadConfiguration,
         VmError::Vcpu(error) => of_vcpu(error),
         VmError::Memory(error) => of_memory(error),
         VmError::Thread { .. } | VmError::Sandbox(_) => Status::Internal,

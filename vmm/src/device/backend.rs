@@ -41,6 +41,25 @@ pub trait Backend: Debug + Send + 'static {
         false
     }
 
+    /// Why the device cannot be saved while it is served, if it cannot.
+    fn cannot_be_saved(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Takes the place of a device that was saved when it had this configuration space: the one
+    /// that it is to have.
+    ///
+    /// # Errors
+    ///
+    /// How it is another device than its driver knows.
+    fn take_over(&mut self, config: &[u8]) -> Result<Vec<u8>, String> {
+        if config == self.config() {
+            Ok(config.to_vec())
+        } else {
+            Err("its size or another property of it is not what its driver knows".into())
+        }
+    }
+
     /// What is left to be done when [`Backend::run`] is over: once this is done, nothing of the
     /// device touches guest memory.
     fn stop(&mut self) -> Work<'_, ()> {

@@ -42,6 +42,19 @@ impl Config {
         Some(state.generation)
     }
 
+    /// All of it, and its generation.
+    pub(super) fn save(&self) -> (Vec<u8>, u32) {
+        let state = lock(&self.state);
+        (state.bytes.clone(), state.generation)
+    }
+
+    /// Makes it what the driver has read, or what that is to be from now on, of the next generation.
+    pub(super) fn restore(&self, bytes: Vec<u8>, generation: u32) {
+        let mut state = lock(&self.state);
+        state.bytes = bytes;
+        state.generation = generation.wrapping_add(1);
+    }
+
     /// Changes it, and tells the driver.
     pub fn update(&self, change: impl FnOnce(&mut [u8])) {
         let mut state = lock(&self.state);

@@ -23,6 +23,7 @@ pub mod options;
 pub mod queue;
 pub mod rate;
 pub mod registry;
+pub mod saved;
 pub mod share;
 pub mod spec;
 pub mod stats;

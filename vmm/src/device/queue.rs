@@ -4,6 +4,7 @@ use super::DeviceError;
 use super::chain::Chain;
 use super::doorbell::{Doorbell, Notifier};
 use super::features;
+use super::saved::{Progress, SavedQueue};
 use super::stats::DeviceStats;
 use super::watched::Watched;
 use crate::event::port::Source;
@@ -24,6 +25,7 @@ use virtio_queue::{Queue, QueueOwnedT, QueueT};
 pub struct ReadyQueue {
     queue: Queue,
     ram: Arc<Ram>,
+    progress: Arc<Progress>,
     // As long as the device may write to the used ring, it cannot be sealed.
     _used_ring: DeviceWrite,
 }
@@ -63,8 +65,29 @@ impl ReadyQueue {
         Ok(Self {
             queue,
             ram: Arc::clone(ram),
+            progress: Arc::default(),
             _used_ring: used_ring,
         })
+    }
+
+    /// Lets it go on where it was when it was saved.
+    pub(super) fn go_on_at(&mut self, next_avail: u16, next_used: u16) {
+        self.queue.set_next_avail(next_avail);
+        self.queue.set_next_used(next_used);
+        self.progress.set(next_avail, next_used);
+    }
+
+    /// What it is in a snapshot, but how far it has come; that is said by the second one.
+    pub(super) fn describe(&self) -> (SavedQueue, Arc<Progress>) {
+        let saved = SavedQueue {
+            size: self.queue.size().into(),
+            descriptors: self.queue.desc_table(),
+            driver: self.queue.avail_ring(),
+            device: self.queue.used_ring(),
+            next_avail: 0,
+            next_used: 0,
+        };
+        (saved, Arc::clone(&self.progress))
     }
 }
 
@@ -118,6 +141,13 @@ impl DeviceQueue {
         self.ready.queue.size()
     }
 
+    /// Says how far the queue has come.
+    fn note_progress(&self) {
+        let queue = &self.ready.queue;
+        let done = queue.next_avail().wrapping_sub(self.outstanding);
+        self.ready.progress.set(done, queue.next_used());
+    }
+
     fn broken(&self, reason: impl ToString) -> DeviceError {
         DeviceError::Queue {
             queue: self.index,
@@ -159,6 +189,7 @@ impl DeviceQueue {
             })?;
         chain.taken = timestamp();
         self.outstanding += 1;
+        self.note_progress();
         Ok(Some(chain))
     }
 
@@ -166,6 +197,7 @@ impl DeviceQueue {
     pub fn unpop(&mut self, chain: Chain) {
         self.ready.queue.go_to_previous_position();
         self.recycle(chain);
+        self.note_progress();
     }
 
     fn recycle(&mut self, chain: Chain) {
@@ -262,6 +294,7 @@ impl DeviceQueue {
             stats.latency.record(latency);
         });
         self.recycle(chain);
+        self.note_progress();
         Ok(())
     }
 

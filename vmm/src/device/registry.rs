@@ -2,6 +2,7 @@
 
 use super::doorbell::Notifier;
 use super::list::DeviceList;
+use super::saved::{FitError, SavedDevice};
 use super::transport::Transport;
 use crate::event::port::Source;
 use crate::memory::Ram;
@@ -42,7 +43,7 @@ impl Devices {
     /// Whether a source can ever be raised.
     pub fn has_source(&self, source: Source) -> bool {
         match source {
-            Source::Console | Source::Shutdown | Source::Grant => true,
+            Source::Console | Source::Shutdown | Source::Grant | Source::Restored => true,
             Source::Device(number) => usize::from(number) < self.devices.len(),
             Source::Queue(number) => self.devices.iter().any(|one| one.has_doorbell(number)),
         }
@@ -73,6 +74,44 @@ impl Devices {
     pub fn resume(&self) {
         let gates = self.devices.iter().filter_map(Transport::gate);
         gates.for_each(|gate| gate.open());
+    }
+
+    /// What their drivers have made of them, while their threads are held.
+    ///
+    /// # Errors
+    ///
+    /// The name of one that cannot be saved, and why.
+    pub fn save(&self) -> Result<Vec<SavedDevice>, (String, &'static str)> {
+        let save = |device: &Transport| {
+            let saved = device.save();
+            saved.map_err(|why| (device.shared.id.clone(), why))
+        };
+        self.devices.iter().map(save).collect()
+    }
+
+    /// Makes them what they were, in a VM that has not run.
+    ///
+    /// # Errors
+    ///
+    /// They are others, or cannot have been so.
+    pub fn restore(&self, saved: &[SavedDevice]) -> Result<(), FitError> {
+        if saved.len() != self.devices.len() {
+            let list = |ids: Vec<&str>| match ids.is_empty() {
+                true => "(none)".to_string(),
+                false => ids.join(", "),
+            };
+            return Err(FitError::Devices {
+                saved: list(saved.iter().map(|one| one.id.as_str()).collect()),
+                given: list(
+                    self.devices
+                        .iter()
+                        .map(|one| one.shared.id.as_str())
+                        .collect(),
+                ),
+            });
+        }
+        let pairs = self.devices.iter().zip(saved);
+        pairs.map(|(device, saved)| device.restore(saved)).collect()
     }
 
     /// Ends all of them, when the VM has ended.

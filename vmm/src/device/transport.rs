@@ -6,11 +6,13 @@ use super::doorbell::{Doorbell, Notifier};
 use super::gate::Gate;
 use super::list::ListedDevice;
 use super::queue::ReadyQueue;
+use super::saved::{FitError, Progress, SavedDevice, SavedQueue, restore_queue};
 use super::stats::DeviceStats;
 use super::worker::{Job, Worker};
 use super::{DeviceError, features};
 use crate::event::port::Source;
 use crate::memory::Ram;
+use crate::snapshot::Inconsistent;
 use crate::sync::lock;
 use pv_abi::Errno;
 use pv_abi::device::{
@@ -61,6 +63,7 @@ pub struct Transport {
     /// What outlives its thread.
     pub shared: Arc<Shared>,
     offered: u64,
+    cannot_be_saved: Option<&'static str>,
     queue_sizes: Vec<u16>,
     doorbells: Arc<[Doorbell]>,
     ram: Arc<Ram>,
@@ -73,6 +76,8 @@ struct State {
     status: u32,
     features: u64,
     queues: Vec<Option<ReadyQueue>>,
+    /// What each queue is in a snapshot, and how far it has come.
+    known: Vec<Option<(SavedQueue, Arc<Progress>)>>,
     /// Here while it is not being served.
     backend: Option<Box<dyn Backend>>,
     worker: Option<Worker>,
@@ -100,6 +105,7 @@ impl Transport {
                 source,
             }),
             offered: listed.info.features,
+            cannot_be_saved: listed.device.backend.cannot_be_saved(),
             queue_sizes: listed.queue_sizes,
             doorbells: listed.doorbells.into(),
             ram: Arc::clone(ram),
@@ -108,6 +114,7 @@ impl Transport {
                 status: 0,
                 features: 0,
                 queues: (0..queues).map(|_| None).collect(),
+                known: vec![None; queues],
                 backend: Some(listed.device.backend),
                 worker: None,
             }),
@@ -204,6 +211,7 @@ impl Transport {
         state.status = 0;
         state.features = 0;
         state.queues.iter_mut().for_each(|queue| *queue = None);
+        state.known.iter_mut().for_each(|known| *known = None);
         if let Some(worker) = state.worker.take() {
             state.backend = worker.stop();
         }
@@ -248,7 +256,131 @@ impl Transport {
         if !may || slot.is_some() {
             return Err(Errno::EBUSY);
         }
-        *slot = Some(ReadyQueue::new(&self.ram, size_max, setup)?);
+        let ready = ReadyQueue::new(&self.ram, size_max, setup)?;
+        let known = ready.describe();
+        *slot = Some(ready);
+        if let Some(slot) = state.known.get_mut(queue as usize) {
+            *slot = Some(known);
+        }
+        Ok(())
+    }
+
+    /// A queue of a device that is being restored.
+    pub(super) fn ready_queue(
+        &self,
+        queue: usize,
+        setup: &QueueSetup,
+    ) -> Result<ReadyQueue, Errno> {
+        let size_max = self.size_max(queue as u32)?;
+        ReadyQueue::new(&self.ram, size_max, setup)
+    }
+
+    /// What its driver has made of it, while its thread is held.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be saved.
+    pub fn save(&self) -> Result<SavedDevice, &'static str> {
+        let state = lock(&self.state);
+        if let (Some(why), Some(_)) = (self.cannot_be_saved, &state.worker) {
+            return Err(why);
+        }
+        let (config, config_generation) = self.shared.config.save();
+        let queues = state.known.iter().map(|known| {
+            let (saved, progress) = known.as_ref()?;
+            let (next_avail, next_used) = progress.get();
+            Some(SavedQueue {
+                next_avail,
+                next_used,
+                ..*saved
+            })
+        });
+        Ok(SavedDevice {
+            id: self.shared.id.clone(),
+            kind: self.kind.to_string(),
+            offered: self.offered,
+            queue_sizes: self.queue_sizes.clone(),
+            status: state.status,
+            needs_reset: self.needs_reset(),
+            features: state.features,
+            queues: queues.collect(),
+            config,
+            config_generation,
+        })
+    }
+
+    /// Makes it what it was, in a VM that has not run, and begins to serve it if it was served.
+    ///
+    /// # Errors
+    ///
+    /// It is another device, or cannot have been so.
+    pub fn restore(&self, saved: &SavedDevice) -> Result<(), FitError> {
+        let other = |why: String| FitError::Other {
+            id: self.shared.id.clone(),
+            why,
+        };
+        let wrong = |what: &str| {
+            let id = &self.shared.id;
+            FitError::from(Inconsistent(format!("the device {id} {what}")))
+        };
+        if saved.id != self.shared.id || saved.kind != self.kind {
+            return Err(other(format!(
+                "that has {} ({}) there",
+                saved.id, saved.kind
+            )));
+        }
+        if saved.queue_sizes != self.queue_sizes {
+            return Err(other("it has other queues".into()));
+        }
+        // What the driver was offered and did not take makes no difference.
+        if saved.features & !self.offered != 0 {
+            return Err(other(format!(
+                "its driver uses the features {:#x}, which this host does not offer",
+                saved.features & !self.offered
+            )));
+        }
+        let is_served = saved.status & DEVICE_DRIVER_OK != 0;
+        let begun = DEVICE_FEATURES_OK | DEVICE_DRIVER | DEVICE_ACKNOWLEDGE;
+        if saved.status & !KNOWN_STATUS != 0 || is_served && saved.status & begun != begun {
+            return Err(wrong("has a status that there is not"));
+        }
+        if saved.queues.len() != self.queue_sizes.len() {
+            return Err(wrong("has a queue too many or too few"));
+        }
+        let mut state = lock(&self.state);
+        let Some(backend) = state.backend.as_mut() else {
+            return Err(wrong("is in use"));
+        };
+        if saved.status != 0 {
+            let config = backend.take_over(&saved.config).map_err(other)?;
+            self.shared.config.restore(config, saved.config_generation);
+        }
+        for (index, queue) in saved.queues.iter().enumerate() {
+            let Some(queue) = queue else { continue };
+            let ready = restore_queue(self, index, queue)?;
+            if let Some(slot) = state.known.get_mut(index) {
+                *slot = Some(ready.describe());
+            }
+            if let Some(slot) = state.queues.get_mut(index) {
+                *slot = Some(ready);
+            }
+        }
+        state.status = saved.status;
+        state.features = saved.features;
+        self.shared
+            .needs_reset
+            .store(saved.needs_reset, Ordering::SeqCst);
+        if is_served && !saved.needs_reset {
+            self.start(&mut state)
+                .map_err(|_| other("the host has no thread for it".into()))?;
+        }
+        // What it told the driver when it was saved may not have arrived.
+        for doorbell in self.doorbells.iter() {
+            self.notifier.raise(Source::Queue(doorbell.number));
+        }
+        if saved.config_generation > 0 || saved.needs_reset {
+            self.notifier.raise(self.shared.source);
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod pages;
 pub mod port;
 #[cfg(test)]
 pub(crate) mod reference;
+pub mod saved;
 
 use crate::memory::PrivateMemory;
 use crate::sync::lock;

@@ -7,7 +7,7 @@
 use pv_abi::device::{DEVICES, DOORBELLS};
 use pv_abi::event::{
     EVENT_SOURCE_CONSOLE, EVENT_SOURCE_DEVICE, EVENT_SOURCE_GRANT, EVENT_SOURCE_QUEUE,
-    EVENT_SOURCE_SHUTDOWN,
+    EVENT_SOURCE_RESTORED, EVENT_SOURCE_SHUTDOWN,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use zerocopy::FromZeros;
@@ -36,6 +36,8 @@ pub enum Source {
     Shutdown,
     /// Another guest has granted memory to this one, or taken a grant back.
     Grant,
+    /// The VM goes on from a snapshot.
+    Restored,
     /// The device of this number has something to say.
     Device(u8),
     /// The queue with this doorbell has used buffers.
@@ -44,7 +46,7 @@ pub enum Source {
 
 impl Source {
     /// Those that every VM has.
-    pub const OF_EVERY_VM: [Self; 3] = [Self::Console, Self::Shutdown, Self::Grant];
+    pub const OF_EVERY_VM: [Self; 4] = [Self::Console, Self::Shutdown, Self::Grant, Self::Restored];
 
     /// How many there can be.
     pub const COUNT: usize = Self::OF_EVERY_VM.len() + DEVICES + DOORBELLS;
@@ -59,9 +61,22 @@ impl Source {
             EVENT_SOURCE_CONSOLE => Some(Self::Console),
             EVENT_SOURCE_SHUTDOWN => Some(Self::Shutdown),
             EVENT_SOURCE_GRANT => Some(Self::Grant),
+            EVENT_SOURCE_RESTORED => Some(Self::Restored),
             _ => offset(EVENT_SOURCE_DEVICE, DEVICES)
                 .map(Self::Device)
                 .or_else(|| offset(EVENT_SOURCE_QUEUE, DOORBELLS).map(Self::Queue)),
+        }
+    }
+
+    /// Its `EVENT_SOURCE_*`.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Console => EVENT_SOURCE_CONSOLE,
+            Self::Shutdown => EVENT_SOURCE_SHUTDOWN,
+            Self::Grant => EVENT_SOURCE_GRANT,
+            Self::Restored => EVENT_SOURCE_RESTORED,
+            Self::Device(device) => EVENT_SOURCE_DEVICE + u32::from(device),
+            Self::Queue(doorbell) => EVENT_SOURCE_QUEUE + u32::from(doorbell),
         }
     }
 
@@ -72,6 +87,7 @@ impl Source {
             Self::Console => 0,
             Self::Shutdown => 1,
             Self::Grant => 2,
+            Self::Restored => 3,
             Self::Device(device) => DEVICE + usize::from(device) % DEVICES,
             Self::Queue(doorbell) => DEVICE + DEVICES + usize::from(doorbell),
         }
@@ -91,6 +107,7 @@ impl Kind {
             Self::Source(Source::Shutdown) => 5,
             Self::Source(Source::Grant) => 6,
             Self::Source(Source::Device(device)) => 7 | (device as u64) << 8,
+            Self::Source(Source::Restored) => 9,
             Self::Source(Source::Queue(doorbell)) => 8 | (doorbell as u64) << 8,
         }
     }
@@ -106,6 +123,7 @@ impl Kind {
             6 => Self::Source(Source::Grant),
             7 => Self::Source(Source::Device(index)),
             8 => Self::Source(Source::Queue(index)),
+            9 => Self::Source(Source::Restored),
             _ => Self::Free,
         }
     }
@@ -253,6 +271,11 @@ mod tests {
         let mut indices: Vec<_> = found.iter().map(|source| source.index()).collect();
         indices.sort_unstable();
         assert_eq!(indices, (0..Source::COUNT).collect::<Vec<_>>());
+        assert!(
+            found
+                .iter()
+                .all(|one| Source::of(one.number()) == Some(*one))
+        );
         assert_eq!(Source::of(EVENT_SOURCE_QUEUE + 7), Some(Source::Queue(7)));
         assert_eq!(Source::of(EVENT_SOURCE_DEVICE + 32), None);
         assert_eq!(Source::of(u32::MAX), None);

@@ -54,6 +54,11 @@ impl Grants {
         Self { seat, domain }
     }
 
+    /// The number of this VM's guest, and how many there are.
+    pub fn seat(&self) -> (u32, u32) {
+        (self.seat.guest, self.seat.domains.count())
+    }
+
     /// Takes back what this VM has granted, and detaches what it has attached. From then on it
     /// neither grants nor attaches anything. For a VM that has ended, whatever the reason.
     pub fn leave(&self) {

@@ -13,12 +13,19 @@
 use super::Ram;
 use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::{Errno, Gpa};
-use rustix::mm::{Advice, madvise};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often a VM that was restored gives memory back by a mapping; then it writes zeros.
+const PIECES_MAX: u64 = 4096;
 
 impl Ram {
     /// Gives the memory behind a range of pages back to the host. They read as zero from then
     /// on, and take memory again when they are written.
     pub fn release(&self, gpa: Gpa, size: u64) -> Result<(), Errno> {
+        if let Some(pieces) = &self.pieces {
+            return self.replace(gpa, size, pieces);
+        }
         match self.advise(gpa, size, Advice::LinuxDontNeed)? {
             Ok(()) => Ok(()),
             // Memory that somebody has locked (mlockall) stays with the process.
@@ -59,6 +66,24 @@ impl Ram {
         // as well: nobody holds a reference to RAM, and whoever reads it copies bytes of which
         // any value is valid.
         Ok(unsafe { madvise(start.cast(), size as usize, advice) })
+    }
+
+    /// Gives back pages of a VM that was restored: dropped, they would read as the snapshot's file
+    /// does. So memory of its own is mapped over them.
+    fn replace(&self, gpa: Gpa, size: u64, pieces: &AtomicU64) -> Result<(), Errno> {
+        let start = self.page_range(gpa, size)?;
+        // Each can make two mappings more of one, of which a process has a limited number.
+        if pieces.fetch_add(1, Ordering::Relaxed) >= PIECES_MAX {
+            return self.clear(gpa, size);
+        }
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the range lies in the mapping that `self` owns, and is mapped for reading and
+        // writing all the time. It becomes zero, as in `advise`.
+        match unsafe { mmap_anonymous(start.cast(), size as usize, protection, flags) } {
+            Ok(_) => Ok(()),
+            Err(_) => self.clear(gpa, size),
+        }
     }
 
     fn clear(&self, gpa: Gpa, size: u64) -> Result<(), Errno> {

@@ -32,6 +32,25 @@ impl Seals {
         })
     }
 
+    /// The sealed pages, as ranges of page numbers.
+    pub fn ranges(&self) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        let words = self.pages.get().into_iter().flatten();
+        for (index, word) in (0u64..).zip(words) {
+            let word = word.load(Ordering::Acquire);
+            for page in (0..64)
+                .filter(|bit| word & 1 << bit != 0)
+                .map(|bit| index * 64 + bit)
+            {
+                match ranges.last_mut() {
+                    Some((_, end)) if *end == page => *end += 1,
+                    _ => ranges.push((page, page + 1)),
+                }
+            }
+        }
+        ranges
+    }
+
     /// Seals the pages of a range of RAM, which has `ram_size` bytes.
     pub fn seal(&self, gpa: u64, size: u64, ram_size: u64) {
         let words = self.pages.get_or_init(|| {
@@ -84,6 +103,11 @@ mod tests {
             let expected =
                 size > 0 && model[(gpa / PAGE_SIZE) as usize..end as usize].contains(&true);
             prop_assert_eq!(seals.covers(gpa, size), expected);
+            let mut found = [false; 300];
+            for (start, end) in seals.ranges() {
+                found[start as usize..end as usize].fill(true);
+            }
+            prop_assert_eq!(found, model);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The monitor's code, assembled from `monitor.s`, and where its entry points are.
 #![allow(unsafe_code)]
 
+use crate::carrier::Mode;
+use crate::hypercall::page::HypercallPage;
 use pv_abi::trap::TRAP_VECTORS;
 
 core::arch::global_asm!(include_str!("monitor.s"));
@@ -23,6 +25,15 @@ unsafe extern "C" {
     static paravane_monitor_carried_pio: u8;
     static paravane_monitor_carried_vmcall: u8;
     static paravane_monitor_carried_vmmcall: u8;
+}
+
+/// A checksum of the code of the VMM that runs in a VM of this mode: where it can be interrupted, and
+/// what that means, is known of this code alone.
+pub fn checksum(mode: Mode) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(bytes());
+    hasher.update(HypercallPage::new(mode).bytes());
+    hasher.finalize()
 }
 
 /// An entry point of the monitor.

@@ -83,6 +83,29 @@ impl Monitor {
         Ok(monitor)
     }
 
+    /// The monitor of a vCPU that was restored, whose data page, IDT and vCPU page are these.
+    pub fn at(memory: &Arc<PrivateMemory>, vcpu: u32, pages: [u64; 3], doorbells: u32) -> Self {
+        let [data, idt, vcpu_page] = pages;
+        Self {
+            memory: Arc::clone(memory),
+            vcpu,
+            data,
+            idt,
+            vcpu_page,
+            doorbells: Arc::new(AtomicU32::new(doorbells)),
+        }
+    }
+
+    /// Guest-physical addresses of its data page, its IDT and its vCPU page.
+    pub fn pages(&self) -> [u64; 3] {
+        [self.data, self.idt, self.vcpu_page]
+    }
+
+    /// How many doorbells its guest has.
+    pub fn doorbells(&self) -> u32 {
+        self.doorbells.load(Ordering::Relaxed)
+    }
+
     /// Fills in the data for `mode`: no handler is registered.
     pub fn initialize(&self, mode: Mode, page: &HypercallPage) -> Result<(), MemoryError> {
         let syscall_entry = self.syscall_entry(mode.carrier);

@@ -17,6 +17,7 @@ mod protect;
 mod query;
 mod request;
 mod rights;
+pub mod saved;
 mod seal;
 pub mod shootdown;
 mod state;

@@ -4,7 +4,9 @@
 //! shadows it, so it is used again only after all translations were forgotten.
 
 use crate::memory::{MemoryError, PrivateMemory};
+use crate::snapshot::Inconsistent;
 use pv_abi::address_space::PAGE_SIZE;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// How many table pages a guest with so much RAM may have: eight times as many as it takes to
@@ -50,12 +52,36 @@ struct List {
     length: u32,
 }
 
+/// The pool in a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedPool {
+    /// Of each page that was ever used: what it is, and the entry that leads to it.
+    pub pages: Vec<(SavedPage, u64)>,
+}
+
+/// What a page of the pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SavedPage {
+    /// A table that has something in it.
+    Busy,
+    /// A table in which nothing is mapped.
+    Idle,
+    /// No table.
+    Free,
+}
+
 impl TablePool {
     /// Takes `pages` private pages for tables.
     pub fn new(memory: &PrivateMemory, pages: u64) -> Result<Self, MemoryError> {
+        Ok(Self::at(memory.allocate(pages)?, pages))
+    }
+
+    /// The pool of a VM that was restored, whose pages begin at `first`; all of them are unused until
+    /// [`Self::restore`].
+    pub fn at(first: u64, pages: u64) -> Self {
         let count = u32::try_from(pages).unwrap_or(u32::MAX - 1);
-        Ok(Self {
-            first: memory.allocate(count.into())?,
+        Self {
+            first,
             pages: count,
             used: 0,
             clean: List::default(),
@@ -64,7 +90,54 @@ impl TablePool {
             links: vec![[0; 2]; count as usize],
             kinds: vec![0; count as usize],
             parents: vec![0; count as usize],
-        })
+        }
+    }
+
+    /// Guest-physical address of its first page.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// What its pages are.
+    pub fn save(&self) -> SavedPool {
+        let kind = |page| match self.kind(page) {
+            None => SavedPage::Busy,
+            Some(Kind::Idle) => SavedPage::Idle,
+            Some(Kind::Clean | Kind::Dirty) => SavedPage::Free,
+        };
+        let pages = (0..self.used).zip(&self.parents);
+        SavedPool {
+            pages: pages.map(|(page, &parent)| (kind(page), parent)).collect(),
+        }
+    }
+
+    /// Makes the pages of an unused pool what they were. Nobody knows a translation.
+    pub fn restore(
+        &mut self,
+        saved: &SavedPool,
+        memory: &PrivateMemory,
+    ) -> Result<(), Inconsistent> {
+        if saved.pages.len() > self.pages as usize {
+            return Err(Inconsistent("there are too many page tables".into()));
+        }
+        let whole = memory.start()..memory.spare().0;
+        for (page, &(kind, parent)) in (0..).zip(&saved.pages) {
+            if parent != 0 && !(whole.contains(&parent) && parent.is_multiple_of(8)) {
+                return Err(Inconsistent(format!(
+                    "the entry {parent:#x} of a page table is nowhere"
+                )));
+            }
+            if let Some(slot) = self.parents.get_mut(page as usize) {
+                *slot = parent;
+            }
+            match kind {
+                SavedPage::Busy => {}
+                SavedPage::Idle => self.push(page, Kind::Idle),
+                SavedPage::Free => self.push(page, Kind::Clean),
+            }
+        }
+        self.used = saved.pages.len() as u32;
+        Ok(())
     }
 
     /// How many pages can be had at once.

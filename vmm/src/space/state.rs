@@ -11,7 +11,7 @@ use crate::memory::{PrivateMemory, Ram};
 use crate::paging::{Owner, Table, Walk};
 use pv_abi::Errno;
 use pv_abi::address_space::{IMAGE_LOWEST, LINEAR_MAP_BASE, SHARED_PAGES_BASE};
-use pv_abi::mapping::TASK_AREA_START;
+use pv_abi::mapping::{TASK_AREA_END, TASK_AREA_START};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -158,7 +158,7 @@ impl State {
         Table::at(&self.memory, gpa).map_err(|_| Errno::EIO)
     }
 
-    /// The counts of mapped pages. What was mapped when the guest was loaded is counted when
+    /// The counts of mapped pages. What was mapped when the guest was loaded or restored is counted when
     /// they are asked for first, which is before the first change; most guests make none.
     pub(super) fn frames(&mut self) -> &mut Frames {
         if self.frames.is_none() {
@@ -170,15 +170,22 @@ impl State {
     fn count_first_mappings(&self) -> Frames {
         let mut frames = Frames::new(self.ram.size());
         let linear_end = LINEAR_MAP_BASE + self.ram.size();
-        let parts = [IMAGE_LOWEST..TASK_AREA_START, linear_end..SHARED_PAGES_BASE];
-        for part in parts {
-            for piece in self.walk(self.kernel_root(), part) {
+        let kernels = [IMAGE_LOWEST..TASK_AREA_START, linear_end..SHARED_PAGES_BASE];
+        let mut count = |root, part| {
+            for piece in self.walk(root, part) {
                 match piece.gpa() {
                     Some(gpa) if piece.level == 0 => frames.add(gpa, piece.entry.access()),
                     Some(gpa) => frames.add_large(gpa, piece.entry.access()),
                     None => {}
                 }
             }
+        };
+        for part in kernels {
+            count(self.kernel_root(), part);
+        }
+        // A VM that was restored has others already.
+        for space in self.spaces.iter().skip(1).flatten() {
+            count(space.root, TASK_AREA_START..TASK_AREA_END);
         }
         frames
     }
@@ -186,6 +193,16 @@ impl State {
     /// The mark of an entry whose page of 2 MiB was taken away now.
     pub(super) fn mark(&self) -> u64 {
         self.generation
+    }
+
+    /// How often all translations were forgotten.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// For a VM in which nobody knows a translation yet.
+    pub(super) fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
     }
 
     /// Has all translations that were taken away forgotten.

@@ -31,7 +31,12 @@ impl Clock {
     /// A clock that is 0 now, for a TSC of so many Hz; 0 when KVM does not say, and the guest
     /// has no clock then. The guest's TSC is `tsc_offset` ahead of the host's.
     pub fn start(tsc_frequency: u64, tsc_offset: u64) -> Self {
-        let reading = match Page::new(tsc_frequency, timestamp(), 0) {
+        Self::go_on(tsc_frequency, tsc_offset, 0)
+    }
+
+    /// As [`Clock::start`], with a clock that is `now` at this moment, in nanoseconds.
+    pub fn go_on(tsc_frequency: u64, tsc_offset: u64, now: u64) -> Self {
+        let reading = match Page::new(tsc_frequency, timestamp(), now) {
             Some(page) => Reading::Tsc(page),
             None => Reading::Host(Instant::now()),
         };

@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod clock;
 mod queue;
+pub mod saved;
 pub mod timers;
 pub mod tsc;
 

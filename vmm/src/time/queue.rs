@@ -33,6 +33,12 @@ impl Queue {
         self.0.last().map(|armed| armed.deadline)
     }
 
+    /// All of them, the next one last. Of two that are due at once, the one that comes first here
+    /// comes last.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Armed> {
+        self.0.iter()
+    }
+
     /// Adds a timer whose port has none here.
     pub fn insert(&mut self, armed: Armed) {
         // Of two that are due at once, the one that was set first comes first.

@@ -219,6 +219,27 @@ impl Timers {
         news
     }
 
+    /// Looks at all timers that are set, each vCPU's in the order in which they come.
+    pub(super) fn each_armed(&self, mut look: impl FnMut(&Armed)) {
+        for vcpu in &self.vcpus {
+            lock(vcpu).queue.iter().rev().for_each(&mut look);
+        }
+    }
+
+    /// Sets a timer as it was; whether it was not set already. Its port is not raised.
+    ///
+    /// # Errors
+    ///
+    /// As [`Timers::set`].
+    pub(super) fn arm_again(&self, events: &Events, armed: Armed) -> Result<bool, Errno> {
+        let (_, mut own) = self.of_port(events, armed.port)?;
+        let is_set = own.queue.iter().any(|other| other.port == armed.port);
+        if !is_set {
+            own.queue.insert(armed);
+        }
+        Ok(!is_set)
+    }
+
     /// Has a vCPU's thread leave the guest soon, to look again at what there is.
     pub fn look_again(&self, vcpu: u32, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);

@@ -14,10 +14,11 @@ pub mod kvm_stats;
 pub mod registers;
 pub mod rest;
 pub mod run_page;
+pub mod saved;
 pub mod shared;
 pub mod steal;
 mod sync_regs;
-mod unfinished;
+pub mod unfinished;
 mod upcall;
 
 use crate::carrier::Mode;
@@ -35,6 +36,7 @@ use kvm_stats::ExitCounter;
 use pv_abi::trap::{DebugRegisters, TrapFrame, TrapState};
 use pv_abi::vcpu_page::{RUN_STATE_RUNNING, RUN_STATE_STOPPED, VcpuPage};
 use run_page::RunPage;
+use saved::Resting;
 use shared::{StartAt, VcpuShared};
 use std::io;
 use std::mem::offset_of;
@@ -138,6 +140,8 @@ pub struct Vcpu {
     fresh: bool,
     /// Whether KVM has yet to complete the instruction of the last exit.
     incomplete: bool,
+    /// That it was restored and has not gone on yet, with the call that it is to repeat.
+    revived: Option<Option<UnfinishedCall>>,
 }
 
 impl Vcpu {
@@ -174,6 +178,7 @@ impl Vcpu {
             root,
             fresh: true,
             incomplete: false,
+            revived: None,
         }
     }
 
@@ -201,12 +206,18 @@ impl Vcpu {
                 .register(self.page.immediate_exit(), self.sync.wish())
         };
         loop {
-            let Some(start) = self.wait_for_start(services, shared) else {
-                return Ok(None);
+            let left = match self.revived.take() {
+                Some(call) => self.go_on(call, services, shared)?,
+                None => {
+                    let Some(start) = self.wait_for_start(services, shared) else {
+                        return Ok(None);
+                    };
+                    self.start_at(start, services)?;
+                    self.set_run_state(shared, RUN_STATE_RUNNING)?;
+                    self.run(services, shared)?
+                }
             };
-            self.start_at(start, services)?;
-            self.set_run_state(shared, RUN_STATE_RUNNING)?;
-            match self.run(services, shared)? {
+            match left {
                 // Another vCPU ended it, or somebody outside.
                 Left::End(Ending::Stopped) => return Ok(None),
                 Left::End(ending) => return Ok(Some(ending)),
@@ -230,7 +241,7 @@ impl Vcpu {
                 return None;
             }
             if services.vcpus.rest.is_wanted() {
-                self.rest(None, services, shared);
+                self.rest(Resting::Stopped, services, shared);
                 continue;
             }
             // Timers run though nobody is there to be told: another vCPU may poll their ports.
@@ -280,6 +291,22 @@ impl Vcpu {
         self.set_debug_registers(&DebugRegisters::default())?;
         self.monitor.reset(services.mode)?;
         Ok(())
+    }
+
+    /// Goes on where the vCPU was saved.
+    fn go_on(
+        &mut self,
+        call: Option<UnfinishedCall>,
+        services: &Services,
+        shared: &VcpuShared,
+    ) -> Result<Left, VcpuError> {
+        if let Some(call) = call
+            && let Some(left) = self.repeat(call, services, shared)?
+        {
+            return Ok(left);
+        }
+        shared.note_attention();
+        self.run(services, shared)
     }
 
     /// Runs the guest until the VM ends or the vCPU is stopped.
@@ -362,7 +389,7 @@ impl Vcpu {
                 return Ok(Some(Left::Stopped));
             }
             if services.vcpus.rest.is_wanted() {
-                self.rest(None, services, shared);
+                self.rest(Resting::Running, services, shared);
                 continue;
             }
             services.timers.run_due(self.monitor.vcpu(), services);

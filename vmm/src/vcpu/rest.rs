@@ -5,11 +5,14 @@
 //! ([`Action::Repeat`](crate::hypercall::Action::Repeat)). So the state of a vCPU at rest is its
 //! registers, and which call it is to repeat.
 
+use super::VcpuError;
+use super::saved::SavedVcpu;
 use super::shared::{VcpuShared, Vcpus};
 use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// How often a vCPU that does not come to rest is told to. It may just have looked whether it
 /// should.
@@ -46,6 +49,17 @@ pub enum RestError {
     Late(u64),
 }
 
+/// Why vCPUs could not be saved.
+#[derive(Debug, Error)]
+pub enum SaveVcpusError {
+    /// They do not all rest, as those of a VM do that runs and was paused.
+    #[error("the VM does not run, or has ended")]
+    NotAtRest,
+    /// KVM does not tell.
+    #[error(transparent)]
+    Kvm(#[from] VcpuError),
+}
+
 /// Says that a vCPU has a thread, until it is dropped.
 #[derive(Debug)]
 pub struct Presence<'a> {
@@ -71,6 +85,13 @@ impl Rest {
         let bit = 1 << vcpu;
         lock(&self.threads).present |= bit;
         Presence { rest: self, bit }
+    }
+
+    /// A vCPU that rests has done what it was asked for.
+    pub(super) fn tell(&self) {
+        // Whoever waits has looked before, or waits by now.
+        drop(lock(&self.threads));
+        self.changed.notify_all();
     }
 
     fn set_resting(&self, vcpu: u32, resting: bool) {
@@ -138,6 +159,50 @@ impl Vcpus {
             self.end_rest();
         }
         result
+    }
+
+    /// Has every vCPU, all of which rest, save itself, and waits until they have.
+    ///
+    /// # Errors
+    ///
+    /// KVM does not tell.
+    pub fn save(&self) -> Result<Vec<SavedVcpu>, SaveVcpusError> {
+        let threads = lock(&self.rest.threads);
+        if threads.resting.count_ones() != self.count() {
+            return Err(SaveVcpusError::NotAtRest);
+        }
+        drop(threads);
+        for vcpu in 0..self.count() {
+            if let Some(shared) = self.get(vcpu) {
+                shared.ask();
+            }
+        }
+        let mut saved = Vec::with_capacity(self.count() as usize);
+        for shared in (0..self.count()).filter_map(|vcpu| self.get(vcpu)) {
+            saved.push(self.saved_by(shared)??);
+        }
+        Ok(saved)
+    }
+
+    fn saved_by(
+        &self,
+        shared: &VcpuShared,
+    ) -> Result<Result<SavedVcpu, VcpuError>, SaveVcpusError> {
+        let mut threads = lock(&self.rest.threads);
+        loop {
+            if let Some(saved) = shared.take_saved() {
+                return Ok(saved);
+            }
+            if self.stopping() || !self.rest.is_wanted() {
+                return Err(SaveVcpusError::NotAtRest);
+            }
+            threads = self
+                .rest
+                .changed
+                .wait_timeout(threads, TELL_AGAIN)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
     }
 
     /// Lets the vCPUs go on.

@@ -12,6 +12,7 @@ use kvm_bindings::{
     KVM_EXIT_IO_OUT, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, kvm_run,
 };
 use kvm_ioctls::VcpuFd;
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
@@ -28,7 +29,7 @@ const KVM_HC_MAP_GPA_RANGE: u64 = 12;
 const HYPERCALL_IO: u64 = 4 << 8 | (ports::HYPERCALL as u64) << 16 | 1 << 32;
 
 /// A hypercall that waits for its answer: where the answer goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Carried {
     /// The data of a port read.
     ByPort,

@@ -4,14 +4,17 @@
 //! attention. The vCPU's thread looks before it enters the guest and after each signal, and
 //! while it waits inside a call; a call for attention ends KVM_RUN and the wait.
 
+use super::VcpuError;
 use super::affinity::{self, Processors};
 use super::kick::Kicker;
 use super::rest::Rest;
+use super::saved::SavedVcpu;
 use super::steal::{self, ThreadTime};
 use crate::hypercall::live_stats::{Counter, LiveStats};
 use crate::sync::lock;
 use pv_abi::vcpu_page::{RUN_STATE_BLOCKED, RUN_STATE_RUNNABLE, RUN_STATE_STOPPED};
 use rustix::thread::{CpuSet, Pid, gettid};
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, Thread};
@@ -21,7 +24,7 @@ use std::time::{Duration, Instant};
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where a vCPU starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartAt {
     /// RIP.
     pub entry: u64,
@@ -61,6 +64,7 @@ pub struct VcpuShared {
     parked: AtomicBool,
     start: Mutex<Option<StartAt>>,
     thread: Mutex<Option<Adopted>>,
+    saved: Mutex<Option<Result<SavedVcpu, VcpuError>>>,
     /// Ends KVM_RUN.
     pub kicker: Kicker,
     /// What its thread counts.
@@ -270,6 +274,7 @@ impl VcpuShared {
             parked: AtomicBool::new(false),
             start: Mutex::new(None),
             thread: Mutex::new(None),
+            saved: Mutex::new(None),
             kicker: Kicker::default(),
             stats: LiveStats::default(),
             steal: Counter::default(),
@@ -360,6 +365,26 @@ impl VcpuShared {
     /// Takes what was asked.
     pub fn take_asked(&self) -> bool {
         self.asked.swap(false, Ordering::SeqCst)
+    }
+
+    /// Where the vCPU is to start, if it is.
+    pub fn start(&self) -> Option<StartAt> {
+        *lock(&self.start)
+    }
+
+    /// Has the vCPU of a VM that has not run start.
+    pub fn set_start(&self, at: StartAt) {
+        *lock(&self.start) = Some(at);
+    }
+
+    /// What the vCPU has saved of itself, once.
+    pub fn take_saved(&self) -> Option<Result<SavedVcpu, VcpuError>> {
+        lock(&self.saved).take()
+    }
+
+    /// Puts down what the vCPU has saved of itself.
+    pub(super) fn put_saved(&self, saved: Result<SavedVcpu, VcpuError>) {
+        *lock(&self.saved) = Some(saved);
     }
 
     /// Where the vCPU is to start, once.

@@ -1,23 +1,25 @@
 //! Calls that were left in the middle, because the VM was paused while they waited.
 
 use super::run_page::Carried;
+use super::saved::Resting;
 use super::shared::VcpuShared;
 use super::{Ending, Left, Vcpu, VcpuError};
 use crate::hypercall::{self, Action, Arguments, CallContext, Services};
+use serde::{Deserialize, Serialize};
 
 /// The argument that is a call's time-out, where it has one.
 const TIMEOUT: usize = 2;
 
 /// A call that is carried out again from its beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UnfinishedCall {
-    pub carried: Carried,
-    pub word: u64,
-    pub arguments: Arguments,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnfinishedCall {
+    carried: Carried,
+    word: u64,
+    arguments: Arguments,
 }
 
 impl UnfinishedCall {
-    pub fn new(carried: Carried, word: u64, arguments: Arguments) -> Self {
+    pub(super) fn new(carried: Carried, word: u64, arguments: Arguments) -> Self {
         Self {
             carried,
             word,
@@ -64,7 +66,7 @@ impl Vcpu {
                 return Ok(Some(Left::Stopped));
             }
             if services.vcpus.rest.is_wanted() {
-                self.rest(Some(&call), services, shared);
+                self.rest(Resting::Calling(&call), services, shared);
                 continue;
             }
             let mut context = CallContext {
@@ -101,17 +103,15 @@ impl Vcpu {
         Ok(())
     }
 
-    /// Rests until the VM goes on, or somebody wants this vCPU to stop. `call` is the one that is to
-    /// be repeated then.
-    pub(super) fn rest(
-        &mut self,
-        _call: Option<&UnfinishedCall>,
-        services: &Services,
-        shared: &VcpuShared,
-    ) {
+    /// Rests until the VM goes on, or somebody wants this vCPU to stop. Meanwhile it saves itself
+    /// when it is asked to.
+    pub(super) fn rest(&mut self, resting: Resting<'_>, services: &Services, shared: &VcpuShared) {
         let vcpu = self.monitor.vcpu();
         services.vcpus.rest_here(vcpu, shared, || {
-            shared.take_asked();
+            if shared.take_asked() {
+                shared.put_saved(self.save(resting, shared));
+                services.vcpus.rest.tell();
+            }
         });
     }
 }

@@ -10,7 +10,7 @@ use crate::layout::{
     VCPU_PAGES, vcpu_page,
 };
 use crate::memory::MemoryError;
-use crate::paging::{Access, LARGE_PAGE_SIZE, Mapping, Owner};
+use crate::paging::{Access, LARGE_PAGE_SIZE, Mapping, Owner, translate};
 use crate::ports;
 use pv_abi::address_space::{LINEAR_MAP_BASE, PAGE_SIZE, STACKS_BASE, STACKS_STRIDE};
 use pv_abi::device::{DEVICES, DeviceInfo};
@@ -339,6 +339,18 @@ pub fn load(
         stack_top: boot_stack_top,
         start_info: START_INFO,
     })
+}
+
+/// Changes the start-info page of a machine that was restored.
+pub fn start_info_page(
+    machine: &Machine,
+    change: impl FnOnce(&mut StartInfo),
+) -> Result<(), MemoryError> {
+    let found = translate(&machine.private, machine.root, START_INFO);
+    let gpa = found.ok_or(MemoryError::PrivateAccess { gpa: START_INFO })?;
+    let mut info: StartInfo = machine.private.read_struct(gpa)?;
+    change(&mut info);
+    machine.private.write_struct(gpa, &info)
 }
 
 fn copy_segment(machine: &Machine, image: &Image, segment: &Segment) -> Result<(), LoadError> {

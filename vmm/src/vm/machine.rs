@@ -7,6 +7,7 @@ use crate::memory::{MemoryError, PrivateMemory, Ram};
 use crate::monitor::data::host_has_vmx;
 use crate::monitor::state::Monitor;
 use crate::paging::{PageTables, tables_needed};
+use crate::snapshot::Inconsistent;
 use crate::space::{TablePool, table_pages};
 use crate::vcpu::{VcpuError, ioctl, registers};
 use kvm_bindings::{
@@ -15,6 +16,8 @@ use kvm_bindings::{
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use pv_abi::address_space::{LINEAR_MAP_BASE, PAGE_SIZE, STACKS_BASE};
 use pv_abi::start_info::MEMORY_MAP_REGIONS;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -63,6 +66,63 @@ pub enum MachineError {
     },
 }
 
+/// How large a machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// RAM in bytes, a multiple of the page size.
+    pub ram_size: u64,
+    /// Number of vCPUs.
+    pub vcpus: u32,
+}
+
+/// Where things are in private memory: guest-physical addresses of pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Places {
+    /// The root page table.
+    pub root: u64,
+    /// The hypercall page.
+    pub hypercall_page: u64,
+    /// The event page.
+    pub event_page: u64,
+    /// The first page for page tables.
+    pub table_pool: u64,
+    /// The monitor's pages of each vCPU: data, IDT and vCPU page.
+    pub monitors: Vec<[u64; 3]>,
+    /// The first page that is not in use.
+    pub next: u64,
+    /// How many doorbells the guest has.
+    pub doorbells: u32,
+}
+
+impl Places {
+    fn check(&self, private: &PrivateMemory, vcpus: u32) -> Result<(), Inconsistent> {
+        let wrong = |what: &str| Err(Inconsistent(format!("{what} is not in private memory")));
+        let end = private.spare().0;
+        let is_page =
+            |gpa: u64| gpa.is_multiple_of(PAGE_SIZE) && (private.start()..end).contains(&gpa);
+        if self.monitors.len() != vcpus as usize {
+            return Err(Inconsistent("there is not a monitor for each vCPU".into()));
+        }
+        if !self.monitors.iter().flatten().all(|&gpa| is_page(gpa)) {
+            return wrong("a monitor");
+        }
+        if ![self.root, self.hypercall_page, self.event_page]
+            .into_iter()
+            .all(is_page)
+        {
+            return wrong("a shared page");
+        }
+        let pool = table_pages(private.start()) * PAGE_SIZE;
+        if !is_page(self.table_pool) || end - self.table_pool < pool {
+            return wrong("the pool of page tables");
+        }
+        if self.next > end || self.next < private.start() || !self.next.is_multiple_of(PAGE_SIZE) {
+            return wrong("its end");
+        }
+        Ok(())
+    }
+}
+
 /// A machine with nothing in it.
 #[derive(Debug)]
 pub struct Machine {
@@ -99,54 +159,13 @@ impl Machine {
     /// Builds a machine with `ram_size` bytes of RAM (a multiple of the page size) and
     /// `vcpus` vCPUs (at least one). The vCPUs have the monitor's state, at CPL 0.
     pub fn new(kvm: &Kvm, ram_size: u64, vcpus: u32) -> Result<Self, MachineError> {
-        let most = kvm.get_max_vcpus().min(MAX_VCPUS as usize);
-        if vcpus == 0 {
-            return Err(MachineError::NoVcpu);
-        }
-        if vcpus as usize > most {
-            return Err(MachineError::TooManyVcpus {
-                wanted: vcpus,
-                most,
-            });
-        }
-        let vm = Arc::new(kvm.create_vm().map_err(ioctl("KVM_CREATE_VM"))?);
-        let hypercall_exits = prepare_hypercalls(kvm, &vm);
-
+        check_vcpus(kvm, vcpus)?;
         let ram = Ram::new(ram_size)?;
         let private = Arc::new(PrivateMemory::new(
             ram_size,
-            private_pages(ram_size, vcpus) + table_pages(ram_size),
+            all_private_pages(ram_size, vcpus),
         )?);
-        let slots = [
-            (0, ram_size, ram.host_address()),
-            (
-                private.start(),
-                private.size() - PrivateMemory::SPARE_SIZE,
-                private.host_address(),
-            ),
-        ];
-        for (slot, (guest_phys_addr, memory_size, userspace_addr)) in (0..).zip(slots) {
-            let region = kvm_userspace_memory_region {
-                slot,
-                flags: 0,
-                guest_phys_addr,
-                memory_size,
-                userspace_addr,
-            };
-            // SAFETY: the range is a mapping of this process that `ram` or `private` owns;
-            // both live in the machine as long as its VM does, and are never remapped.
-            unsafe { vm.set_user_memory_region(region) }
-                .map_err(ioctl("KVM_SET_USER_MEMORY_REGION"))?;
-        }
-
-        let grant_window = Window::behind(private.start() + private.size());
-
-        // An Intel KVM without unrestricted guest wants three pages for real mode, which no
-        // guest of ours enters, and complains in the host's log when it has none.
-        if grant_window.range().end <= REAL_MODE_TSS as u64 {
-            vm.set_tss_address(REAL_MODE_TSS)
-                .map_err(ioctl("KVM_SET_TSS_ADDR"))?;
-        }
+        let (vm, hypercall_exits, grant_window) = connect(kvm, &ram, &private)?;
 
         let mut tables = PageTables::new(&private)?;
         let code = Monitor::install_code(&private)?;
@@ -158,11 +177,7 @@ impl Machine {
         let hypercall_page = private.allocate(1)?;
         let event_page = private.allocate(1)?;
         let table_pool = TablePool::new(&private, table_pages(ram_size))?;
-        let hardware = has_virtualization_hardware();
-        // A software KVM lets CPL 3 see the host's CPUID whatever is set here, and asking for
-        // the supported leaves takes as long there as the rest of the machine.
-        let cpuid = hardware.then(|| cpuid(kvm)).transpose()?;
-        let mut machine = Self {
+        let machine = Self {
             vcpus: Vec::with_capacity(vcpus as usize),
             vm,
             ram,
@@ -173,10 +188,67 @@ impl Machine {
             event_page,
             grant_window,
             table_pool,
-            hardware,
+            hardware: has_virtualization_hardware(),
             hypercall_exits,
             tsc_frequency: 0,
         };
+        machine.with_vcpus(kvm, vcpus)
+    }
+
+    /// The machine of a snapshot, with what is in its memory. Its vCPUs are as those of
+    /// [`Machine::new`].
+    ///
+    /// # Errors
+    ///
+    /// As there; inside, the places cannot have been those.
+    pub fn restore(
+        kvm: &Kvm,
+        memory: &File,
+        sizes: Sizes,
+        places: &Places,
+    ) -> Result<Result<Self, Inconsistent>, MachineError> {
+        let Sizes { ram_size, vcpus } = sizes;
+        check_vcpus(kvm, vcpus)?;
+        check_memory(ram_size)?;
+        let ram = Ram::from_file(memory, ram_size)?;
+        let private = Arc::new(PrivateMemory::from_file(
+            ram_size,
+            all_private_pages(ram_size, vcpus),
+            memory,
+            ram_size,
+            places.next,
+        )?);
+        if let Err(error) = places.check(&private, vcpus) {
+            return Ok(Err(error));
+        }
+        let (vm, hypercall_exits, grant_window) = connect(kvm, &ram, &private)?;
+        let monitors = (0..)
+            .zip(&places.monitors)
+            .map(|(vcpu, &pages)| Monitor::at(&private, vcpu, pages, places.doorbells));
+        let monitors = monitors.collect();
+        let machine = Self {
+            vcpus: Vec::with_capacity(vcpus as usize),
+            vm,
+            ram,
+            private,
+            monitors,
+            root: places.root,
+            hypercall_page: places.hypercall_page,
+            event_page: places.event_page,
+            grant_window,
+            table_pool: TablePool::at(places.table_pool, table_pages(ram_size)),
+            hardware: has_virtualization_hardware(),
+            hypercall_exits,
+            tsc_frequency: 0,
+        };
+        machine.with_vcpus(kvm, vcpus).map(Ok)
+    }
+
+    fn with_vcpus(mut self, kvm: &Kvm, vcpus: u32) -> Result<Self, MachineError> {
+        let machine = &mut self;
+        // A software KVM lets CPL 3 see the host's CPUID whatever is set here, and asking for
+        // the supported leaves takes as long there as the rest of the machine.
+        let cpuid = machine.hardware.then(|| cpuid(kvm)).transpose()?;
         for number in 0..vcpus {
             let vcpu = machine
                 .vm
@@ -191,7 +263,20 @@ impl Machine {
         if let Some(vcpu) = machine.vcpus.first() {
             machine.tsc_frequency = vcpu.get_tsc_khz().map_or(0, |khz| u64::from(khz) * 1000);
         }
-        Ok(machine)
+        Ok(self)
+    }
+
+    /// Where things are in private memory.
+    pub fn places(&self, doorbells: u32) -> Places {
+        Places {
+            root: self.root,
+            hypercall_page: self.hypercall_page,
+            event_page: self.event_page,
+            table_pool: self.table_pool.first(),
+            monitors: self.monitors.iter().map(Monitor::pages).collect(),
+            next: self.private.next(),
+            doorbells,
+        }
     }
 
     /// Puts a vCPU into the monitor's state: 64-bit mode at CPL 0, on the monitor's tables.
@@ -211,6 +296,59 @@ impl Machine {
     pub fn tables(&self) -> PageTables<'_> {
         PageTables::existing(&self.private, self.root)
     }
+}
+
+fn check_vcpus(kvm: &Kvm, vcpus: u32) -> Result<(), MachineError> {
+    let most = kvm.get_max_vcpus().min(MAX_VCPUS as usize);
+    if vcpus == 0 {
+        return Err(MachineError::NoVcpu);
+    }
+    if vcpus as usize > most {
+        return Err(MachineError::TooManyVcpus {
+            wanted: vcpus,
+            most,
+        });
+    }
+    Ok(())
+}
+
+/// A VM that has this memory, whether KVM_HC_MAP_GPA_RANGE exits from it, and where grants lie.
+fn connect(
+    kvm: &Kvm,
+    ram: &Ram,
+    private: &PrivateMemory,
+) -> Result<(Arc<VmFd>, bool, Window), MachineError> {
+    let vm = Arc::new(kvm.create_vm().map_err(ioctl("KVM_CREATE_VM"))?);
+    let hypercall_exits = prepare_hypercalls(kvm, &vm);
+    let slots = [
+        (0, ram.size(), ram.host_address()),
+        (
+            private.start(),
+            private.size() - PrivateMemory::SPARE_SIZE,
+            private.host_address(),
+        ),
+    ];
+    for (slot, (guest_phys_addr, memory_size, userspace_addr)) in (0..).zip(slots) {
+        let region = kvm_userspace_memory_region {
+            slot,
+            flags: 0,
+            guest_phys_addr,
+            memory_size,
+            userspace_addr,
+        };
+        // SAFETY: the range is a mapping of this process that `ram` or `private` owns; both live
+        // in the machine as long as its VM does, and stay mapped.
+        unsafe { vm.set_user_memory_region(region) }
+            .map_err(ioctl("KVM_SET_USER_MEMORY_REGION"))?;
+    }
+    let grant_window = Window::behind(private.start() + private.size());
+    // An Intel KVM without unrestricted guest wants three pages for real mode, which no
+    // guest of ours enters, and complains in the host's log when it has none.
+    if grant_window.range().end <= REAL_MODE_TSS as u64 {
+        vm.set_tss_address(REAL_MODE_TSS)
+            .map_err(ioctl("KVM_SET_TSS_ADDR"))?;
+    }
+    Ok((vm, hypercall_exits, grant_window))
 }
 
 /// Asks for exits by KVM_HC_MAP_GPA_RANGE, and that KVM leaves guest text alone.
@@ -289,6 +427,11 @@ pub fn has_debug_registers() -> bool {
 /// (target/i386/tcg/system/seg_helper.c, helper_check_io).
 pub fn has_io_permission_bitmap() -> bool {
     !is_emulated_by_qemu()
+}
+
+/// All private pages of a VM but the spare ones.
+pub fn all_private_pages(ram_size: u64, vcpus: u32) -> u64 {
+    private_pages(ram_size, vcpus) + table_pages(ram_size)
 }
 
 /// An upper bound of the private pages that a VM needs.

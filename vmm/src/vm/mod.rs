@@ -5,6 +5,7 @@ pub mod load;
 pub mod machine;
 pub mod pause;
 pub mod probe;
+pub mod restore;
 pub mod stages;
 pub mod stats;
 
@@ -23,6 +24,7 @@ use crate::image::{Image, ImageError};
 use crate::memory::PrivateMemory;
 use crate::sandbox::thread::{narrow, narrow_boot_vcpu};
 use crate::sandbox::{SandboxError, ThreadKind};
+use crate::snapshot::RestoreError;
 use crate::space::shootdown::KvmShootdown;
 use crate::sync::lock;
 use crate::time::clock::Clock;
@@ -32,7 +34,7 @@ use crate::vcpu::shared::StartAt;
 use crate::vcpu::{Ending, Vcpu, VcpuError, registers};
 pub use kvm_ioctls::Kvm;
 use load::{Contents, LoadError};
-use machine::{Machine, MachineError};
+use machine::{Machine, MachineError, Places};
 use probe::{HostModes, ModeError};
 use pv_abi::Features;
 use pv_abi::address_space::PAGE_SIZE;
@@ -64,7 +66,8 @@ pub const FEATURES: Features = Features::BATCH
     .union(Features::TIMERS)
     .union(Features::BALLOON)
     .union(Features::GRANTS)
-    .union(Features::DEVICES);
+    .union(Features::DEVICES)
+    .union(Features::RESTORED);
 
 /// How a VM is to be built.
 #[derive(Clone, Debug)]
@@ -111,6 +114,9 @@ pub enum VmError {
     /// The devices do not go together.
     #[error(transparent)]
     Devices(#[from] ListError),
+    /// A snapshot could not be restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// A vCPU failed.
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
@@ -151,7 +157,24 @@ pub struct VmControl {
     pub services: Services,
     /// Whether the VM is paused; held while that changes.
     paused: Mutex<bool>,
-    tsc_frequency: u64,
+    pub(crate) tsc_frequency: u64,
+    /// How often it went on from a snapshot.
+    pub(crate) restored: u32,
+    /// What a snapshot says about its machine.
+    pub(crate) machine: MachineFacts,
+}
+
+/// What a snapshot says about a machine.
+#[derive(Debug)]
+pub(crate) struct MachineFacts {
+    /// Its private pages.
+    pub private: Arc<PrivateMemory>,
+    /// Where things are in them.
+    pub places: Places,
+    /// As of [`Machine`].
+    pub hardware: bool,
+    /// As of [`Machine`].
+    pub hypercall_exits: bool,
 }
 
 impl VmControl {
@@ -188,6 +211,98 @@ pub fn check(image: &Image, config: &VmConfig) -> Result<(), VmError> {
     image.check_host(config.memory, config.vcpus, FEATURES)?;
     load::check_command_line(&config.command_line)?;
     Ok(())
+}
+
+/// The features that can be offered on this host with this clock.
+fn features(clock: &Clock) -> Features {
+    let features = clock.features(FEATURES);
+    if machine::has_debug_registers() {
+        features
+    } else {
+        features.missing_from(Features::DEBUG_REGISTERS)
+    }
+}
+
+/// What a VM is made of, with everything in its memory.
+struct Parts {
+    machine: Machine,
+    console: Console,
+    features: Features,
+    mode: Mode,
+    seat: Seat,
+    devices: DeviceList,
+    clock: Clock,
+    places: Places,
+    restored: u32,
+}
+
+impl Parts {
+    /// The VM, with no vCPU started.
+    fn assemble(self) -> Result<Vm, VmError> {
+        let Self { machine, mode, .. } = self;
+        let Machine {
+            vcpus,
+            vm,
+            ram,
+            private,
+            monitors,
+            root,
+            event_page,
+            grant_window,
+            hardware,
+            table_pool,
+            tsc_frequency,
+            hypercall_exits,
+            ..
+        } = machine;
+        let ram = Arc::new(ram);
+        let shootdown = KvmShootdown::new(Arc::clone(&vm), Arc::clone(&ram), Arc::clone(&private));
+        let services = Services::new(ServicesConfig {
+            ram,
+            private: Arc::clone(&private),
+            monitors: &monitors,
+            root,
+            event_page,
+            table_pool,
+            shootdown: Box::new(shootdown),
+            console: self.console,
+            features: self.features,
+            mode,
+            seat: self.seat,
+            devices: self.devices,
+            grant_window,
+            grant_slots: Box::new(KvmSlots::new(Arc::clone(&vm))),
+            clock: self.clock,
+        });
+        let sequence = HypercallPage::new(mode).sequence();
+        let mut running = Vec::with_capacity(vcpus.len());
+        for (fd, monitor) in vcpus.into_iter().zip(monitors) {
+            registers::set_syscall(&fd, monitor.syscall_entry(mode.carrier))?;
+            running.push(Vcpu::new(fd, mode, monitor, sequence, root, hardware));
+        }
+        let control = Arc::new(VmControl {
+            services,
+            paused: Mutex::new(false),
+            tsc_frequency,
+            restored: self.restored,
+            machine: MachineFacts {
+                private: Arc::clone(&private),
+                places: self.places,
+                hardware,
+                hypercall_exits,
+            },
+        });
+        let listener: Weak<VmControl> = Arc::downgrade(&control);
+        control.services.console.input().set_listener(listener);
+        Ok(Vm {
+            mode,
+            tsc_frequency,
+            vcpus: running,
+            control,
+            private,
+            _vm: vm,
+        })
+    }
 }
 
 impl Vm {
@@ -232,10 +347,7 @@ impl Vm {
         let tsc_offset = tsc::align(&machine.vcpus, machine.hardware);
         let clock = Clock::start(machine.tsc_frequency, tsc_offset);
         // Only now is known whether there is a clock to offer.
-        let mut features = clock.features(FEATURES);
-        if !machine::has_debug_registers() {
-            features = features.missing_from(Features::DEBUG_REGISTERS);
-        }
+        let features = features(&clock);
         image.check_host(config.memory, config.vcpus, features)?;
         let start = load::load(&machine, &contents, mode, features)?;
         // The probe has run vCPU 0; the others are as they were made.
@@ -247,46 +359,20 @@ impl Vm {
         }
         stages.done("load");
 
-        let Machine {
-            vcpus,
-            vm,
-            ram,
-            private,
-            monitors,
-            root,
-            event_page,
-            grant_window,
-            hardware,
-            table_pool,
-            tsc_frequency,
-            ..
-        } = machine;
-        let ram = Arc::new(ram);
-        let shootdown = KvmShootdown::new(Arc::clone(&vm), Arc::clone(&ram), Arc::clone(&private));
-        let services = Services::new(ServicesConfig {
-            ram,
-            private: Arc::clone(&private),
-            monitors: &monitors,
-            root,
-            event_page,
-            table_pool,
-            shootdown: Box::new(shootdown),
+        let places = machine.places(contents.doorbells);
+        let parts = Parts {
+            machine,
             console,
             features,
             mode,
             seat: config.seat.clone(),
             devices,
-            grant_window,
-            grant_slots: Box::new(KvmSlots::new(Arc::clone(&vm))),
             clock,
-        });
-        let sequence = HypercallPage::new(mode).sequence();
-        let mut running = Vec::with_capacity(vcpus.len());
-        for (fd, monitor) in vcpus.into_iter().zip(monitors) {
-            registers::set_syscall(&fd, monitor.syscall_entry(mode.carrier))?;
-            running.push(Vcpu::new(fd, mode, monitor, sequence, root, hardware));
-        }
-        services.vcpus.start(
+            places,
+            restored: 0,
+        };
+        let vm = parts.assemble()?;
+        vm.control.services.vcpus.start(
             0,
             StartAt {
                 entry: start.entry,
@@ -294,23 +380,8 @@ impl Vm {
                 argument: start.start_info,
             },
         );
-        let control = Arc::new(VmControl {
-            services,
-            paused: Mutex::new(false),
-            tsc_frequency,
-        });
-        let listener: Weak<VmControl> = Arc::downgrade(&control);
-        control.services.console.input().set_listener(listener);
         stages.done("vcpu");
-
-        Ok(Self {
-            mode,
-            tsc_frequency,
-            vcpus: running,
-            control,
-            private,
-            _vm: vm,
-        })
+        Ok(vm)
     }
 
     /// What other threads need to talk to the VM.

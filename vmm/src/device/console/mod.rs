@@ -85,6 +85,10 @@ impl Backend for ConsoleDevice {
         DEVICE_TYPE
     }
 
+    fn cannot_be_saved(&self) -> Option<&'static str> {
+        Some("its driver has ports open")
+    }
+
     fn features(&self) -> u64 {
         FEATURE_MULTIPORT
     }

@@ -16,6 +16,7 @@ use crate::device::backend::{Active, Backend, Work};
 use crate::device::rate::RateLimiter;
 use rustix::io::Errno;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ const QUEUE_SIZE: u16 = 256;
 
 /// And of the control queue.
 const CONTROL_SIZE: u16 = 16;
+
+/// Where the configuration space has the state of the link.
+const LINK: Range<usize> = 6..8;
 
 /// The MTU of a driver that does not ask.
 const MTU_UNASKED: u16 = 1500;
@@ -54,6 +58,8 @@ enum Behind {
 pub struct NetDevice {
     behind: Behind,
     mac: Mac,
+    // The user has chosen it.
+    has_own_mac: bool,
     mtu: u16,
     rate: Option<u64>,
 }
@@ -63,6 +69,7 @@ impl NetDevice {
         Self {
             behind,
             mac: options.mac.unwrap_or_else(Mac::random),
+            has_own_mac: options.mac.is_some(),
             mtu: options.mtu,
             rate: options.rate,
         }
@@ -128,6 +135,23 @@ impl Backend for NetDevice {
         ConfigSpace::new(self.mac, self.pairs(), self.mtu)
             .as_bytes()
             .to_vec()
+    }
+
+    /// The driver knows its address and goes on with it.
+    fn take_over(&mut self, config: &[u8]) -> Result<Vec<u8>, String> {
+        let before = self.mac;
+        if let Some(mac) = config.first_chunk() {
+            self.mac = Mac(*mac);
+        }
+        if self.has_own_mac && self.mac.0 != before.0 {
+            return Err("its driver knows it by another MAC address".into());
+        }
+        // The link may be up or not.
+        let rest = |config: &[u8]| config.get(LINK.end..).map(<[u8]>::to_vec);
+        if rest(config) != rest(&self.config()) {
+            return Err("its MTU or its number of queues is not what its driver knows".into());
+        }
+        Ok(config.to_vec())
     }
 
     fn run(&mut self, active: Active) -> Work<'_, Result<(), DeviceError>> {

@@ -54,6 +54,10 @@ impl Backend for ShareDevice {
         DEVICE_TYPE
     }
 
+    fn cannot_be_saved(&self) -> Option<&'static str> {
+        Some("the guest has files of the share open")
+    }
+
     fn features(&self) -> u64 {
         0
     }

@@ -32,7 +32,7 @@ pub const DEVICE_TYPE: u32 = 19;
 /// VIRTIO_VSOCK_F_STREAM.
 pub const FEATURE_STREAM: u64 = 1;
 
-/// The queues: to the guest, from the guest, and of events, of which there are none.
+/// The queues: to the guest, from the guest, and of events.
 const QUEUE_SIZES: [u16; 3] = [128; 3];
 
 /// The most bytes of a packet to the guest.
@@ -46,12 +46,22 @@ const ROUND: usize = 64;
 pub struct VsockDevice {
     cid: u32,
     socket: ListeningSocket,
+    /// Its driver has connections that are gone, and is to be told.
+    was_restored: bool,
 }
+
+/// VIRTIO_VSOCK_EVENT_TRANSPORT_RESET (virtio 1.2, 5.10.6.7): all connections are gone, and the CID
+/// may be another.
+const TRANSPORT_RESET: u32 = 0;
 
 impl VsockDevice {
     /// Of the guest `cid`, with a socket that host programs connect to.
     pub fn new(cid: u32, socket: ListeningSocket) -> Self {
-        Self { cid, socket }
+        Self {
+            cid,
+            socket,
+            was_restored: false,
+        }
     }
 }
 
@@ -72,13 +82,27 @@ impl Backend for VsockDevice {
         u64::from(self.cid).to_le_bytes().to_vec()
     }
 
+    /// A clone may have a CID of its own: the driver reads it again when it is told that all
+    /// connections are gone.
+    fn take_over(&mut self, config: &[u8]) -> Result<Vec<u8>, String> {
+        let own = self.config();
+        if config.len() != own.len() {
+            return Err("it has another configuration".into());
+        }
+        self.was_restored = true;
+        Ok(own)
+    }
+
     fn run(&mut self, mut active: Active) -> Work<'_, Result<(), DeviceError>> {
         Box::pin(async move {
             let listener = self.socket.listen();
             let listener = listener.map_err(DeviceError::host("listening to a socket"))?;
             let path = self.socket.path().to_path_buf();
             let stats = Arc::clone(&active.stats);
+            let tells = std::mem::take(&mut self.was_restored);
             let mut server = Server {
+                // A driver need not listen to events.
+                events: active.take_queue(2).ok().filter(|_| tells),
                 muxer: Muxer::new(self.cid, path, listener, stats),
                 to_guest: active.take_queue(0)?,
                 from_guest: active.take_queue(1)?,
@@ -95,7 +119,22 @@ struct Server {
     muxer: Muxer,
     to_guest: DeviceQueue,
     from_guest: DeviceQueue,
+    /// Until the driver has been told that all connections are gone.
+    events: Option<DeviceQueue>,
     buffer: Vec<u8>,
+}
+
+/// Tells the driver that all connections are gone.
+async fn tell_reset(events: &mut Option<DeviceQueue>) -> Result<(), DeviceError> {
+    let Some(queue) = events else {
+        return std::future::pending().await;
+    };
+    let mut chain = queue.next().await?;
+    chain.write_all(&TRANSPORT_RESET.to_le_bytes())?;
+    queue.push(chain, size_of::<u32>() as u32)?;
+    queue.notify()?;
+    *events = None;
+    Ok(())
 }
 
 impl Server {
@@ -110,6 +149,7 @@ impl Server {
                 () = self.muxer.output() => {}
                 ready = self.from_guest.ready(), if can_receive => ready?,
                 ready = self.to_guest.ready(), if has_output => ready?,
+                told = tell_reset(&mut self.events) => told?,
             }
             // A guest that never stops does not keep the thread for itself.
             tokio::task::yield_now().await;

@@ -1,0 +1,176 @@
+//! A VM that goes on from a snapshot.
+
+use super::load::start_info_page;
+use super::machine::Machine;
+use super::{FEATURES, Parts, Vm, VmControl, VmError, features};
+use crate::carrier::Privilege;
+use crate::console::Console;
+use crate::device::list::DeviceList;
+use crate::device::spec::DeviceSpec;
+use crate::event::port::Source;
+use crate::grant::Seat;
+use crate::snapshot::host::{Misfit, SavedHost};
+use crate::snapshot::state::State;
+use crate::snapshot::{Inconsistent, RestoreError, SnapshotFiles, file};
+use crate::time::clock::Clock;
+use crate::time::tsc;
+use crate::vm::stages::Stages;
+use pv_abi::Features;
+use pv_abi::address_space::PAGE_SIZE;
+use pv_abi::vcpu_page::{Clock as ClockPage, VcpuPage};
+use std::mem::offset_of;
+
+/// What a VM that goes on from a snapshot gets anew.
+#[derive(Clone, Debug)]
+pub struct RestoreConfig {
+    /// Which guest of the process it is.
+    pub seat: Seat,
+    /// Its devices, in the order and with the names of those that it had. Their host's ends may
+    /// be others.
+    pub devices: Vec<DeviceSpec>,
+}
+
+impl Vm {
+    /// Builds a VM that goes on where another one was saved, once it is [run](Vm::run). It is told
+    /// by [`Source::Restored`].
+    ///
+    /// # Errors
+    ///
+    /// The files are no snapshot, or one that cannot go on on this host or with these devices.
+    pub fn restore(
+        kvm: &kvm_ioctls::Kvm,
+        files: &SnapshotFiles,
+        config: &RestoreConfig,
+        console: Console,
+        stages: &mut Stages,
+    ) -> Result<Self, VmError> {
+        let state = file::read(&files.state)?;
+        check(&state, config)?;
+        stages.done("state");
+        let devices = config.devices.iter().map(DeviceSpec::open);
+        let devices = DeviceList::new(devices.collect::<Result<_, _>>()?)?;
+
+        let sizes = state.sizes;
+        let private = super::machine::all_private_pages(sizes.ram_size, sizes.vcpus);
+        let size = private
+            .checked_mul(PAGE_SIZE)
+            .and_then(|size| size.checked_add(crate::memory::PrivateMemory::SPARE_SIZE))
+            .and_then(|size| size.checked_add(sizes.ram_size))
+            .ok_or(RestoreError::Damaged {
+                what: "the memory is larger than any",
+            })?;
+        crate::snapshot::check_memory(&files.memory, &state.id, size)?;
+        let machine = Machine::restore(kvm, &files.memory, sizes, &state.places)?;
+        let machine = machine.map_err(RestoreError::from)?;
+        stages.done("machine");
+        let host = SavedHost::this(machine.hardware, machine.hypercall_exits);
+        let fits = state.host.check(&host, kvm, state.mode)?;
+        fits.map_err(RestoreError::from)?;
+        if state.monitor != crate::monitor::code::checksum(state.mode) {
+            return Err(RestoreError::from(Misfit::Monitor).into());
+        }
+        stages.done("host");
+
+        let mode = state.mode;
+        let may_ring =
+            mode.privilege == Privilege::Ring0 || super::machine::has_io_permission_bitmap();
+        if state.places.doorbells > 0 {
+            let connected = may_ring
+                && devices
+                    .doorbells()
+                    .all(|one| one.connect(&machine.vm).is_ok());
+            if !connected {
+                return Err(RestoreError::from(Misfit::Doorbells).into());
+            }
+        }
+        let offset = tsc::align(&machine.vcpus, machine.hardware);
+        let clock = Clock::go_on(machine.tsc_frequency, offset, state.clock.now);
+        let missing = Features(state.features).missing_from(features(&clock));
+        if !missing.is_empty() {
+            return Err(RestoreError::Features { missing }.into());
+        }
+        let restored = state.restored.wrapping_add(1);
+        tell(&machine, &clock, restored)?;
+
+        let parts = Parts {
+            machine,
+            console,
+            features: Features(state.features),
+            mode,
+            seat: config.seat.clone(),
+            devices,
+            clock,
+            places: state.places.clone(),
+            restored,
+        };
+        let mut vm = parts.assemble()?;
+        let control = vm.control();
+        restore_services(&control, &state)?;
+        for (vcpu, saved) in vm.vcpus.iter_mut().zip(&state.vcpus) {
+            vcpu.restore(saved, &control.services)?
+                .map_err(RestoreError::from)?;
+        }
+        let services = &control.services;
+        services.events.tell_again(&services.vcpus);
+        services
+            .events
+            .raise_source(&services.vcpus, Source::Restored);
+        stages.done("vcpu");
+        Ok(vm)
+    }
+}
+
+/// Checks what can be known before anything is built.
+fn check(state: &State, config: &RestoreConfig) -> Result<(), RestoreError> {
+    let sizes = state.sizes;
+    if sizes.ram_size == 0 || !sizes.ram_size.is_multiple_of(PAGE_SIZE) {
+        return Err(Inconsistent("RAM has no size in pages".into()).into());
+    }
+    if sizes.ram_size > super::machine::most_memory() || state.vcpus.len() != sizes.vcpus as usize {
+        return Err(Inconsistent("its size does not go with this host or its vCPUs".into()).into());
+    }
+    let missing = Features(state.features).missing_from(FEATURES);
+    if !missing.is_empty() {
+        return Err(RestoreError::Features { missing });
+    }
+    let (saved, count) = state.seat;
+    if (saved, count) != (config.seat.guest, config.seat.domains.count()) {
+        return Err(RestoreError::Seat { saved, count });
+    }
+    Ok(())
+}
+
+/// Writes into the VM's pages what is another now.
+fn tell(machine: &Machine, clock: &Clock, restored: u32) -> Result<(), VmError> {
+    for monitor in &machine.monitors {
+        monitor.write_page(offset_of!(VcpuPage, restored), &restored)?;
+        if let Some(page) = clock.page() {
+            let offset = offset_of!(VcpuPage, clock);
+            let before: ClockPage = monitor.read_page(offset)?;
+            // The guest may have been reading it: it reads again when the version has changed.
+            let version = (before.version | 1).wrapping_add(1);
+            let version = if version == before.version {
+                version.wrapping_add(2)
+            } else {
+                version
+            };
+            monitor.write_page(offset, &ClockPage { version, ..page })?;
+        }
+    }
+    start_info_page(machine, |info| info.tsc_frequency = machine.tsc_frequency)?;
+    Ok(())
+}
+
+fn restore_services(control: &VmControl, state: &State) -> Result<(), RestoreError> {
+    let services = &control.services;
+    services.ram.seal_again(&state.sealed)?;
+    services.spaces.restore(&state.spaces)?;
+    services
+        .events
+        .restore(&state.ports, &services.timers, |source| {
+            services.devices.has_source(source)
+        })?;
+    services.timers.restore(&services.events, &state.timers)?;
+    services.devices.restore(&state.devices)?;
+    Ok(())
+}
