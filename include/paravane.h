@@ -1,5 +1,5 @@
 /*
- * The Paravane ABI, version 1.2, for guests written in C11, C++20 or assembly. docs/abi.md
+ * The Paravane ABI, version 1.3, for guests written in C11, C++20 or assembly. docs/abi.md
  * is the reference.
  *
  * Generated from pv-abi/src by `cargo run -p pv-abi --features render --example generate`;
@@ -123,6 +123,11 @@ typedef uint64_t pv_gpa_t;
 #define PV_FEATURE_DEFERRED (PV_U64(1) << 18)
 /* The devices of the start-info page, and the calls for them. */
 #define PV_FEATURE_DEVICES (PV_U64(1) << 19)
+/*
+ * `PV_EVENT_SOURCE_RESTORED`, and `restored` of the vCPU page: a guest that goes on from a
+ * snapshot learns of it.
+ */
+#define PV_FEATURE_RESTORED (PV_U64(1) << 20)
 
 /*
  * Major version of the ABI. A VMM refuses an image that was built for a newer one; a
@@ -130,7 +135,7 @@ typedef uint64_t pv_gpa_t;
  */
 #define PV_ABI_MAJOR 1
 /* Minor version of the ABI. It grows when calls, fields or feature bits are added. */
-#define PV_ABI_MINOR 2
+#define PV_ABI_MINOR 3
 
 /* One more than the highest call number that any ABI 1 VMM will ever use. */
 #define PV_CALL_NUMBERS 0x200
@@ -902,8 +907,12 @@ struct pv_vcpu_page {
     uint64_t steal_time;
     /* VMM: `PV_RUN_STATE_*`. */
     uint32_t run_state;
-    /* Zero. */
-    uint32_t reserved1;
+    /*
+     * VMM: how often the VM has gone on from a snapshot. Others may go on from the same
+     * one: a guest that sees this change has random numbers, keys and names that are not
+     * its own any more.
+     */
+    uint32_t restored;
     /* Zero. */
     uint64_t reserved3[2];
     /* VMM: the clock. */
@@ -955,7 +964,7 @@ struct pv_vcpu_page {
 #define PV_OFFSET_VCPU_PAGE_DEADLINE 24
 #define PV_OFFSET_VCPU_PAGE_STEAL_TIME 32
 #define PV_OFFSET_VCPU_PAGE_RUN_STATE 40
-#define PV_OFFSET_VCPU_PAGE_RESERVED1 44
+#define PV_OFFSET_VCPU_PAGE_RESTORED 44
 #define PV_OFFSET_VCPU_PAGE_RESERVED3 48
 #define PV_OFFSET_VCPU_PAGE_CLOCK 64
 #define PV_OFFSET_VCPU_PAGE_RESERVED2 96
@@ -981,7 +990,7 @@ PV_PIN_OFFSET(pv_vcpu_page, event_selector, PV_OFFSET_VCPU_PAGE_EVENT_SELECTOR);
 PV_PIN_OFFSET(pv_vcpu_page, deadline, PV_OFFSET_VCPU_PAGE_DEADLINE);
 PV_PIN_OFFSET(pv_vcpu_page, steal_time, PV_OFFSET_VCPU_PAGE_STEAL_TIME);
 PV_PIN_OFFSET(pv_vcpu_page, run_state, PV_OFFSET_VCPU_PAGE_RUN_STATE);
-PV_PIN_OFFSET(pv_vcpu_page, reserved1, PV_OFFSET_VCPU_PAGE_RESERVED1);
+PV_PIN_OFFSET(pv_vcpu_page, restored, PV_OFFSET_VCPU_PAGE_RESTORED);
 PV_PIN_OFFSET(pv_vcpu_page, reserved3, PV_OFFSET_VCPU_PAGE_RESERVED3);
 PV_PIN_OFFSET(pv_vcpu_page, clock, PV_OFFSET_VCPU_PAGE_CLOCK);
 PV_PIN_OFFSET(pv_vcpu_page, reserved2, PV_OFFSET_VCPU_PAGE_RESERVED2);
@@ -1143,6 +1152,11 @@ PV_PIN_OFFSET(pv_translation, flags, PV_OFFSET_TRANSLATION_FLAGS);
  * `event_bind_source`: another guest has granted memory to this one, or taken a grant back.
  */
 #define PV_EVENT_SOURCE_GRANT 3
+/*
+ * `event_bind_source`: the VM goes on from a snapshot, and `restored` of the vCPU pages has
+ * changed.
+ */
+#define PV_EVENT_SOURCE_RESTORED 4
 /*
  * `event_bind_source`: this plus the number of a device: its configuration space has
  * changed, or it needs a reset.

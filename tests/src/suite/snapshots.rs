@@ -5,6 +5,7 @@ use crate::hosted::{Hosted, Plan, Terminal};
 use crate::modes::Mode;
 use paravane::device::block::BlockOptions;
 use paravane::device::entropy::EntropyOptions;
+use paravane::snapshot::file::{HEADER_SIZE, seal};
 use paravane::snapshot::{SaveError, SnapshotFiles, save_to};
 use paravane::vcpu::Ending;
 use paravane::vm::stages::Stages;
@@ -49,6 +50,10 @@ pub(super) const ONCE: &[Once] = &[
     (
         "a_damaged_snapshot_is_an_error",
         a_damaged_snapshot_is_an_error,
+    ),
+    (
+        "a_snapshot_that_was_made_up_does_no_harm",
+        a_snapshot_that_was_made_up_does_no_harm,
     ),
 ];
 
@@ -320,4 +325,55 @@ fn a_damaged_snapshot_is_an_error() {
     check("memory is no part of a snapshot");
     std::fs::copy(other.join("memory"), place.join("memory")).expect("it is copied");
     check("are not of the same snapshot");
+}
+
+/// Numbers that are the same each time (Marsaglia, Xorshift RNGs).
+fn xorshift(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state as usize
+}
+
+/// Bytes of the state are changed, and its checksums are right: it is refused, or it is a VM, which
+/// runs to an end of some kind.
+fn a_snapshot_that_was_made_up_does_no_harm() {
+    let (folder, place) = place();
+    let plan = Plan::new(MODE, "restored")
+        .vcpus(2)
+        .device(disk(folder.path()));
+    let mut vm = Hosted::start(&plan);
+    vm.terminal.line();
+    save(&vm, &place);
+    vm.stop();
+    let state = std::fs::read(place.join("state")).expect("it is there");
+    let payload = &state[HEADER_SIZE..];
+    let kvm = host::open(Path::new(host::DEVICE)).expect("a KVM");
+    let config = plan.restored();
+    let mut random = 0x1234_5678_9abc_def1;
+    let mut refused = 0;
+    for _ in 0..400 {
+        let mut payload = payload.to_vec();
+        for _ in 0..1 + xorshift(&mut random) % 4 {
+            // What is not registers is at both ends.
+            let size = payload.len();
+            let at = match xorshift(&mut random) % 3 {
+                0 => xorshift(&mut random) % size.min(400),
+                1 => size - 1 - xorshift(&mut random) % size.min(1000),
+                _ => xorshift(&mut random) % size,
+            };
+            match xorshift(&mut random) % 4 {
+                0 => payload[at] = xorshift(&mut random) as u8,
+                1 => payload[at] ^= 1 << (xorshift(&mut random) % 8),
+                2 => payload[at] = [0, 0x7f, 0x80, 0xff][xorshift(&mut random) % 4],
+                _ => payload.truncate(at.max(1)),
+            }
+        }
+        std::fs::write(place.join("state"), seal(&payload)).expect("it can be written");
+        let (_terminal, console) = Terminal::new();
+        let files = SnapshotFiles::open(&place).expect("they are there");
+        let restored = Vm::restore(&kvm, &files, &config, console, &mut Stages::start());
+        refused += u32::from(restored.is_err());
+    }
+    assert!(refused > 100, "{refused}");
 }

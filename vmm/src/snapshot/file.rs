@@ -13,6 +13,9 @@ const MAGIC: [u8; 8] = *b"PVSTATE\0";
 /// Version of the format: of the header, of [`State`], and of the memory file.
 pub const FORMAT: u32 = 1;
 
+/// Size of the header in bytes.
+pub const HEADER_SIZE: usize = size_of::<Header>();
+
 /// The most bytes of a state: 64 vCPUs of 5 KiB, all ports and timers, and the page tables of 1 TiB.
 const SIZE_MAX: u64 = 64 << 20;
 
@@ -40,19 +43,27 @@ impl Header {
 }
 
 /// The bytes of a state file.
+///
+/// # Errors
+///
+/// postcard's; there are none for a [`State`].
 pub fn encode(state: &State) -> Result<Vec<u8>, postcard::Error> {
-    let payload = postcard::to_stdvec(state)?;
+    Ok(seal(&postcard::to_stdvec(state)?))
+}
+
+/// The bytes of a state file with this behind its header, whatever it is.
+pub fn seal(payload: &[u8]) -> Vec<u8> {
     let mut header = Header {
         magic: MAGIC,
         format: FORMAT,
         abi_major: ABI_MAJOR,
         abi_minor: ABI_MINOR,
         size: payload.len() as u64,
-        checksum: crc32fast::hash(&payload),
+        checksum: crc32fast::hash(payload),
         own_checksum: 0,
     };
     header.own_checksum = header.checksum_of_header();
-    Ok([header.as_bytes(), &payload].concat())
+    [header.as_bytes(), payload].concat()
 }
 
 /// Reads the bytes of a state file.

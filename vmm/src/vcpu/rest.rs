@@ -18,6 +18,9 @@ use thiserror::Error;
 /// should.
 const TELL_AGAIN: Duration = Duration::from_millis(2);
 
+/// How long the threads of a VM's vCPUs may take to start.
+const THREADS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Whether the vCPUs are to rest, and which of them do.
 #[derive(Debug, Default)]
 pub struct Rest {
@@ -167,11 +170,7 @@ impl Vcpus {
     ///
     /// KVM does not tell.
     pub fn save(&self) -> Result<Vec<SavedVcpu>, SaveVcpusError> {
-        let threads = lock(&self.rest.threads);
-        if threads.resting.count_ones() != self.count() {
-            return Err(SaveVcpusError::NotAtRest);
-        }
-        drop(threads);
+        self.wait_for_threads()?;
         for vcpu in 0..self.count() {
             if let Some(shared) = self.get(vcpu) {
                 shared.ask();
@@ -182,6 +181,26 @@ impl Vcpus {
             saved.push(self.saved_by(shared)??);
         }
         Ok(saved)
+    }
+
+    /// Waits until each vCPU has a thread that rests: that of a VM that was just run may not have
+    /// come yet.
+    fn wait_for_threads(&self) -> Result<(), SaveVcpusError> {
+        let deadline = Instant::now() + THREADS_PATIENCE;
+        let mut threads = lock(&self.rest.threads);
+        while threads.resting.count_ones() != self.count() {
+            let goes_on = !self.rest.is_wanted() || self.stopping();
+            if goes_on || threads.present == 0 || Instant::now() >= deadline {
+                return Err(SaveVcpusError::NotAtRest);
+            }
+            threads = self
+                .rest
+                .changed
+                .wait_timeout(threads, TELL_AGAIN)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        Ok(())
     }
 
     fn saved_by(
