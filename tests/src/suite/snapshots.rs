@@ -335,8 +335,7 @@ fn xorshift(state: &mut u64) -> usize {
     *state as usize
 }
 
-/// Bytes of the state are changed, and its checksums are right: it is refused, or it is a VM, which
-/// runs to an end of some kind.
+/// Bytes of the state are changed, and its checksums are right: it is refused, or it is a VM.
 fn a_snapshot_that_was_made_up_does_no_harm() {
     let (folder, place) = place();
     let plan = Plan::new(MODE, "restored")
