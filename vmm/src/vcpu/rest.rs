@@ -97,15 +97,25 @@ impl Rest {
         self.changed.notify_all();
     }
 
-    fn set_resting(&self, vcpu: u32, resting: bool) {
+    /// Notes whether a vCPU rests, which is asked under the lock: whoever wants all to rest finds
+    /// either that it does not, or that it stays.
+    fn set_resting(&self, vcpu: u32, rests: impl FnOnce() -> bool) -> bool {
         let mut threads = lock(&self.threads);
-        if resting {
-            threads.resting |= 1 << vcpu;
+        let rests = rests();
+        let bit = 1 << vcpu;
+        if rests {
+            threads.resting |= bit;
         } else {
-            threads.resting &= !(1 << vcpu);
+            threads.resting &= !bit;
         }
         drop(threads);
         self.changed.notify_all();
+        rests
+    }
+
+    fn set_wanted(&self, wanted: bool) {
+        let _threads = lock(&self.threads);
+        self.wanted.store(wanted, Ordering::SeqCst);
     }
 }
 
@@ -119,19 +129,17 @@ impl Vcpus {
     /// to stop. Each time that it is woken meanwhile `serve` is called.
     pub fn rest_here(&self, vcpu: u32, shared: &VcpuShared, mut serve: impl FnMut()) {
         let is_over = || !self.rest.is_wanted() || self.stopping() || shared.stop_requested();
-        self.rest.set_resting(vcpu, true);
-        while !is_over() {
+        while self.rest.set_resting(vcpu, || !is_over()) {
             serve();
             shared.park(None, || is_over() || shared.is_asked());
         }
-        self.rest.set_resting(vcpu, false);
     }
 
     /// Has all vCPUs rest, and waits until they do, for at most `patience`. When it fails they go
     /// on.
     pub fn begin_rest(&self, patience: Duration) -> Result<(), RestError> {
         let deadline = Instant::now() + patience;
-        self.rest.wanted.store(true, Ordering::SeqCst);
+        self.rest.set_wanted(true);
         let result = loop {
             if self.stopping() {
                 break Err(RestError::Ended);
@@ -226,7 +234,7 @@ impl Vcpus {
 
     /// Lets the vCPUs go on.
     pub fn end_rest(&self) {
-        self.rest.wanted.store(false, Ordering::SeqCst);
+        self.rest.set_wanted(false);
         for vcpu in 0..self.count() {
             self.wake(vcpu);
         }
