@@ -86,7 +86,7 @@ fn pauses_at_any_moment_disturb_nothing(mode: Mode) {
     thread::scope(|scope| {
         let control = &vm.control;
         scope.spawn(|| {
-            // So much at a time that each is a moment of another kind.
+            // After another time each time, in which a guest gets somewhere on a busy host too.
             for round in 0.. {
                 if over.load(Ordering::SeqCst) {
                     return;
@@ -98,7 +98,7 @@ fn pauses_at_any_moment_disturb_nothing(mode: Mode) {
                         return;
                     }
                 }
-                thread::sleep(Duration::from_micros(100 * (round * 7 % 31)));
+                thread::sleep(Duration::from_micros(3000 + 777 * (round * 7 % 31)));
             }
         });
         let failed = loop {

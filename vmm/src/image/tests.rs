@@ -144,7 +144,7 @@ fn an_inspection_is_for_people_and_programs() {
     let text = inspection.to_string();
     for line in [
         "name:              test guest",
-        "ABI:               1.2",
+        "ABI:               1.3",
         "required features: BATCH, ENTROPY, bit 40",
         "minimum memory:    8 MiB",
         "vCPUs:             1 to 2",

@@ -62,12 +62,12 @@ fn notes_of_others_do_not_matter() {
 fn a_note_with_impossible_demands_is_refused() {
     assert_eq!(
         refusal_after(|elf| (elf.note.abi_major, elf.note.abi_minor) = (2, 7)),
-        "the image is built for ABI 2.7, newer than 1.2, which this VMM speaks; run it with a \
+        "the image is built for ABI 2.7, newer than 1.3, which this VMM speaks; run it with a \
          newer Paravane"
     );
     assert_eq!(
         refusal_after(|elf| (elf.note.abi_major, elf.note.abi_minor) = (0, 9)),
-        "the image is built for ABI 0.9, older than 1.2, which this VMM speaks; build it again"
+        "the image is built for ABI 0.9, older than 1.3, which this VMM speaks; build it again"
     );
     accepted_after(|elf| elf.note.abi_minor = 99);
     assert_eq!(
