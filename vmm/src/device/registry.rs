@@ -110,8 +110,8 @@ impl Devices {
                 ),
             });
         }
-        let pairs = self.devices.iter().zip(saved);
-        pairs.map(|(device, saved)| device.restore(saved)).collect()
+        let mut pairs = self.devices.iter().zip(saved);
+        pairs.try_for_each(|(device, saved)| device.restore(saved))
     }
 
     /// Ends all of them, when the VM has ended.

@@ -20,7 +20,22 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub type Answer = Result<Response, Response>;
+pub type Answer = Result<Response, Refused>;
+
+/// An answer that is a problem.
+pub struct Refused(Box<Response>);
+
+impl From<Response> for Refused {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
 
 /// So few things are on a page that the web page has to ask for more.
 const PAGE: usize = 2;
@@ -86,7 +101,7 @@ pub fn take_down(
     uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(), Response> {
+) -> Result<(), Refused> {
     let key = headers.get("idempotency-key");
     state.requests.push(Request {
         line: format!("{method} {uri}"),
@@ -96,15 +111,16 @@ pub fn take_down(
     state
         .refusal
         .take()
-        .map_or(Ok(()), |problem| Err(refuse(&problem)))
+        .map_or(Ok(()), |problem| Err(refuse(&problem).into()))
 }
 
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| problem(400, "Bad body", &error.to_string()))
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body)
+        .map_err(|error| problem(400, "Bad body", &error.to_string()).into())
 }
 
-pub fn find(state: &State, vm: &str) -> Result<Vm, Response> {
-    let unknown = || problem(404, "No such VM", &format!("There is no VM {vm}."));
+pub fn find(state: &State, vm: &str) -> Result<Vm, Refused> {
+    let unknown = || Refused::from(problem(404, "No such VM", &format!("There is no VM {vm}.")));
     state.find(vm).ok_or_else(unknown)
 }
 
@@ -205,7 +221,7 @@ async fn act(
         "resume" => (VmState::Running, EventKind::Resumed),
         "pause" => (VmState::Paused, EventKind::Paused),
         "stop" => (VmState::Stopped, EventKind::Ended),
-        _ => return Err(problem(404, "No such action", &action)),
+        _ => return Err(problem(404, "No such action", &action).into()),
     };
     Ok(Json(state.change(&vm.id, to, kind)).into_response())
 }
