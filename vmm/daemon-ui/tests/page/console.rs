@@ -16,6 +16,8 @@ async fn open_console(page: &Page, daemon: &Daemon) -> Outcome {
 /// Types until the daemon has it.
 async fn types(page: &Page, daemon: &Daemon, text: &str) -> Outcome {
     page.click("//div[@class='screen']").await?;
+    page.until("document.activeElement.classList.contains('xterm-helper-textarea')")
+        .await?;
     page.type_text(text).await?;
     let typed = async {
         while daemon.state().typed != text.as_bytes() {

@@ -22,8 +22,8 @@ fn changed(before: &[u8], after: &[u8]) -> Vec<u64> {
 }
 
 #[test]
-fn the_version_is_1_1() {
-    assert_eq!(World::new().call(number::core_version, &[]), Ok(0x1_0002));
+fn the_version_is_1_3() {
+    assert_eq!(World::new().call(number::core_version, &[]), Ok(0x1_0003));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_batch_goes_on_behind_an_element_that_fails() {
     world.put_batch(BATCH, &TROUBLE);
     assert_eq!(world.call(number::core_batch, &[BATCH, 6, GO_ON]), Ok(6));
     let expected = [
-        Ok(0x1_0002),
+        Ok(0x1_0003),
         Err(ENOSYS),
         Ok(0),
         Err(EPERM),
@@ -141,7 +141,7 @@ fn a_batch_stops_behind_an_element_that_fails_if_it_is_told_to() {
     world.put_batch(BATCH, &TROUBLE);
     assert_eq!(world.call(number::core_batch, &[BATCH, 6, STOP]), Ok(2));
     let expected = [
-        Some(Ok(0x1_0002)),
+        Some(Ok(0x1_0003)),
         Some(Err(ENOSYS)),
         None,
         None,

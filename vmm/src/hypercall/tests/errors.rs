@@ -399,7 +399,7 @@ fn provocations(call: u16, errno: Errno) -> Vec<Provocation> {
             let queue = u64::from(EVENT_SOURCE_QUEUE) + 2 * devices::COUNT;
             fresh(&[
                 &[0, 0, 0],
-                &[4, 0, 0],
+                &[5, 0, 0],
                 &[2, 3, 0],
                 &[2, 0, 4],
                 &[device, 0, 0],

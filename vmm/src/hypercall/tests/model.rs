@@ -141,7 +141,7 @@ impl Model {
         }
         let &[a, b, c, d, e, f] = registers;
         match call.number {
-            number::core_version => Ok(0x1_0002),
+            number::core_version => Ok(0x1_0003),
             number::core_features => self.put_struct(a, &FEATURES.0).map(|()| 0),
             number::core_batch => self.batch(a, b, c),
             number::core_entropy => self.entropy(a, b),

@@ -209,6 +209,6 @@ mod tests {
         let rig = start(0);
         rig.ring.write(b"one\n");
         rig.task.await.unwrap();
-        assert!(!rig.folder.log().exists());
+        assert_eq!(read(&rig.folder), []);
     }
 }
