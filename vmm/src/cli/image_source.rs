@@ -2,7 +2,7 @@
 
 use super::built_in;
 use super::exit_code::{self, Failure};
-use paravane::image::{Image, ImageError};
+use paravane::image::{Image, ImageError, ImageFile};
 use paravane::vm::VmError;
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +14,25 @@ pub enum ImageSource {
     BuiltIn,
     /// A file.
     File(PathBuf),
+}
+
+/// An image that is open.
+#[derive(Debug)]
+pub struct OpenImage {
+    source: ImageSource,
+    /// The built-in one has none.
+    file: Option<ImageFile>,
+}
+
+impl OpenImage {
+    /// Reads and checks the image.
+    pub fn load(self) -> Result<Image, Failure> {
+        let image = match self.file {
+            None => Image::parse(built_in::guest_kernel()),
+            Some(file) => file.read(),
+        };
+        image.map_err(|error| self.source.failure(error.into()))
+    }
 }
 
 impl From<Option<PathBuf>> for ImageSource {
@@ -34,11 +53,19 @@ impl fmt::Display for ImageSource {
 impl ImageSource {
     /// Reads and checks the image. The built-in one is used where it is.
     pub fn load(&self) -> Result<Image, Failure> {
-        let image = match self {
-            Self::BuiltIn => Image::parse(built_in::guest_kernel()),
-            Self::File(path) => Image::read(path),
+        self.open()?.load()
+    }
+
+    /// Opens the image, to be read when it is needed.
+    pub fn open(&self) -> Result<OpenImage, Failure> {
+        let file = match self {
+            Self::BuiltIn => Ok(None),
+            Self::File(path) => ImageFile::open(path).map(Some),
         };
-        image.map_err(|error| self.failure(error.into()))
+        Ok(OpenImage {
+            file: file.map_err(|error| self.failure(error.into()))?,
+            source: self.clone(),
+        })
     }
 
     /// The guest's memory has what it needs of the image now.

@@ -19,6 +19,7 @@ mod words;
 
 pub use error::ImageError;
 pub use inspect::{Inspection, SegmentInspection};
+pub use read::ImageFile;
 pub use segment::{Plane, Rights, SEGMENTS_MAX, Segment};
 
 use object::LittleEndian as LE;

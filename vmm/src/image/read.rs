@@ -5,7 +5,7 @@ use super::error::ImageError;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Most bytes of an image: 1 GiB.
 pub(super) const SIZE_MAX: u64 = 1 << 30;
@@ -18,24 +18,49 @@ impl Image {
     /// When the file cannot be read, is not a regular file or is too large, and when
     /// [`Image::parse`] refuses its contents.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ImageError> {
-        let path = path.as_ref();
-        Self::parse(read(path)?)
+        ImageFile::open(path.as_ref())?.read()
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
-    let failed = |source| access_error(path, source);
-    // Opening a device can have an effect, and opening a FIFO can wait for ever, so the kind
-    // comes first; and because another file can have taken the name since, opening does not
-    // wait and the kind is checked again.
-    check_kind(path, &fs::metadata(path).map_err(failed)?)?;
-    let mut options = OpenOptions::new();
-    let options = options.read(true).custom_flags(libc::O_NONBLOCK);
-    let file = options.open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    check_kind(path, &metadata)?;
-    check_size(path, metadata.len())?;
-    read_all(path, file, metadata.len())
+/// An image's file that is open, to be read when the image is needed.
+#[derive(Debug)]
+pub struct ImageFile {
+    path: PathBuf,
+    file: File,
+    size: u64,
+}
+
+impl ImageFile {
+    /// Opens the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, is not a regular file or is too large.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, ImageError> {
+        let path = path.into();
+        let failed = |source| access_error(&path, source);
+        // Opening a device can have an effect, and opening a FIFO can wait for ever, so the kind
+        // comes first; and because another file can have taken the name since, opening does not
+        // wait and the kind is checked again.
+        check_kind(&path, &fs::metadata(&path).map_err(failed)?)?;
+        let mut options = OpenOptions::new();
+        let options = options.read(true).custom_flags(libc::O_NONBLOCK);
+        let file = options.open(&path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        check_kind(&path, &metadata)?;
+        let size = metadata.len();
+        check_size(&path, size)?;
+        Ok(Self { path, file, size })
+    }
+
+    /// Reads and parses the image.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, and when [`Image::parse`] refuses its contents.
+    pub fn read(self) -> Result<Image, ImageError> {
+        Image::parse(read_all(&self.path, self.file, self.size)?)
+    }
 }
 
 /// Reads the file, which may have grown beyond `size` in the meantime.

@@ -7,6 +7,7 @@ use crate::console::input::InputBuffer;
 use crate::console::ring::Ring;
 use crate::vm::{Vm, VmControl};
 use paravane_api::vm::Running;
+use paravane_control::folder::Folder;
 use paravane_control::message::{Phase, Status};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -47,9 +48,22 @@ impl Live {
     }
 }
 
+/// What goes into the VM and comes out of it.
+#[derive(Debug)]
+pub struct Channels {
+    /// The VM's log.
+    pub log: Arc<Log>,
+    /// What the guest writes.
+    pub output: Arc<Ring>,
+    /// What is typed.
+    pub input: Arc<InputBuffer>,
+}
+
 /// What the connections of a process share.
 #[derive(Debug)]
 pub struct Process {
+    /// The VM's folder.
+    pub(super) folder: Folder,
     /// The VM's log.
     pub log: Arc<Log>,
     /// What the guest writes. Its end is that of all connections.
@@ -67,9 +81,8 @@ impl Process {
     /// to do.
     pub fn new(
         start: u64,
-        log: Arc<Log>,
-        output: Arc<Ring>,
-        input: Arc<InputBuffer>,
+        folder: Folder,
+        channels: Channels,
     ) -> (Arc<Self>, mpsc::Receiver<Order>) {
         let (sender, orders) = mpsc::channel(ORDERS);
         let status = Status {
@@ -79,9 +92,10 @@ impl Process {
             running: None,
         };
         let process = Arc::new(Self {
-            log,
-            output,
-            input,
+            folder,
+            log: channels.log,
+            output: channels.output,
+            input: channels.input,
             typing: Arc::default(),
             orders: sender,
             status: watch::Sender::new(status),

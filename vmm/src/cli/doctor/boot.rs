@@ -2,7 +2,7 @@
 
 use crate::cli::exit_code::{Failure, Status};
 use crate::cli::image_source::ImageSource;
-use crate::cli::session::{OutputSource, Plan, Session};
+use crate::cli::session::{Origin, OutputSource, Plan, Session};
 use paravane::grant::Seat;
 use paravane::vcpu::Ending;
 use paravane::vm::VmConfig;
@@ -28,7 +28,7 @@ pub fn boot(device: PathBuf) -> Result<Boot, Failure> {
     let source = ImageSource::BuiltIn;
     let image = Arc::new(source.load()?);
     let plan = Plan {
-        image,
+        origin: Origin::Image(image),
         source,
         config: VmConfig {
             memory: 128 << 20,

@@ -5,7 +5,7 @@ use super::gate::{Gate, Opener};
 use crate::cli::exit_code::{Failure, notice};
 use crate::cli::session::cause::StopCause;
 use crate::cli::session::conclusion::{Conclusion, Kind};
-use crate::cli::session::{Event, OutputSource, Plan, Run, Session};
+use crate::cli::session::{Event, Origin, OutputSource, Plan, Run, Session};
 use paravane::console::input::InputBuffer;
 use paravane::console::labelled::SharedOutput;
 use paravane::grant::{Domains, Seat};
@@ -83,7 +83,7 @@ impl Group {
                 guest: number,
             };
             let plan = Plan {
-                image: Arc::clone(&image),
+                origin: Origin::Image(Arc::clone(&image)),
                 source: guest.source.clone(),
                 config,
                 initrd,
@@ -163,10 +163,9 @@ impl Group {
         let outcome = match member.session.take()?.join() {
             Ok(finished) => {
                 let image = Arc::clone(&member.image);
-                let run = Run { image, finished };
                 Outcome {
-                    conclusion: Conclusion::new(&run, cause),
-                    run: Some(run),
+                    conclusion: Conclusion::new(&finished, || Ok(Arc::clone(&image)), cause),
+                    run: Some(Run { image, finished }),
                 }
             }
             Err(failure) => Outcome {

@@ -1,12 +1,15 @@
 //! How a run ended, for the person, the shell and the report.
 
-use super::Run;
+use super::Finished;
 use super::cause::StopCause;
 use super::crash::explain_crash;
 use crate::cli::exit_code::{Failure, Status};
+use paravane::crash::Explanation;
+use paravane::image::Image;
 use paravane::vcpu::Ending;
 use serde::Serialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// What ended a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,9 +50,14 @@ pub struct Conclusion {
 }
 
 impl Conclusion {
-    /// Concludes from what a VM left behind and from what stopped it.
-    pub fn new(run: &Run, cause: Option<StopCause>) -> Self {
-        match (&run.finished.ending, cause) {
+    /// Concludes from what a VM left behind and from what stopped it. A crash is explained by its
+    /// image.
+    pub fn new(
+        finished: &Finished,
+        image: impl FnOnce() -> Result<Arc<Image>, Failure>,
+        cause: Option<StopCause>,
+    ) -> Self {
+        match (&finished.ending, cause) {
             (Ok(Ending::Shutdown(code)), _) => Self {
                 kind: Kind::Shutdown,
                 exit_code: *code,
@@ -58,20 +66,34 @@ impl Conclusion {
                 text: None,
             },
             (Ok(Ending::Crash(state)), _) => {
-                let crash = explain_crash(&run.finished.vm, &run.image, state);
-                Self {
-                    kind: Kind::Crash,
-                    exit_code: Status::GuestCrash.code(),
-                    message: None,
-                    text: Some(crash.to_string()),
-                    crash: serde_json::to_value(crash).ok(),
-                }
+                let crash = image().map(|image| explain_crash(&finished.vm, &image, state));
+                Self::crash(crash)
             }
             (Ok(Ending::Stopped | Ending::Reboot), Some(cause)) => Self::stopped(cause),
             (Ok(Ending::Stopped | Ending::Reboot), None) => Self::failure(Failure::internal(
                 "the VM stopped though nothing told it to (a defect of the VMM)",
             )),
             (Err(failure), _) => Self::failure(failure.clone()),
+        }
+    }
+
+    fn crash(explained: Result<Explanation, Failure>) -> Self {
+        let (message, text, crash) = match explained {
+            Ok(crash) => (None, crash.to_string(), serde_json::to_value(crash).ok()),
+            Err(failure) => {
+                let message = format!(
+                    "the guest crashed, which cannot be explained without its image: {}",
+                    failure.message
+                );
+                (Some(message.clone()), message, None)
+            }
+        };
+        Self {
+            kind: Kind::Crash,
+            exit_code: Status::GuestCrash.code(),
+            message,
+            crash,
+            text: Some(text),
         }
     }
 

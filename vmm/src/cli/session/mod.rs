@@ -8,6 +8,7 @@ pub mod cause;
 pub mod conclusion;
 mod crash;
 pub mod initrd;
+mod restore;
 
 use crate::cli::built_in;
 use crate::cli::exit_code::Failure;
@@ -19,6 +20,7 @@ use paravane::console::labelled::{LabelledOutput, SharedOutput};
 use paravane::console::output::Output;
 use paravane::console::ring::Ring;
 use paravane::image::Image;
+use paravane::snapshot::SnapshotFiles;
 use paravane::vcpu::Ending;
 use paravane::vm::stages::Stages;
 use paravane::vm::{self, Vm, VmConfig, VmControl, host};
@@ -40,9 +42,9 @@ pub const STOP_INTERVAL: Duration = Duration::from_millis(10);
 /// What is to be run.
 #[derive(Debug)]
 pub struct Plan {
-    /// The image.
-    pub image: Arc<Image>,
-    /// Where it comes from, for messages.
+    /// Where the guest begins.
+    pub origin: Origin,
+    /// Where its image comes from, for messages.
     pub source: ImageSource,
     /// How the VM is built.
     pub config: VmConfig,
@@ -54,8 +56,18 @@ pub struct Plan {
     pub output: OutputSource,
     /// The clock of the first boot.
     pub stages: Stages,
-    /// Whether a guest that reboots is started again here; otherwise that is its end.
+    /// Whether a guest that reboots is started again here; otherwise that is its end, as it is of
+    /// one that began in a snapshot.
     pub reboots: bool,
+}
+
+/// Where a guest begins.
+#[derive(Debug)]
+pub enum Origin {
+    /// At the entry of its image.
+    Image(Arc<Image>),
+    /// Where another one was saved. The plan's configuration is that one's.
+    Snapshot(SnapshotFiles),
 }
 
 /// Where a VM's output goes.
@@ -263,7 +275,10 @@ fn boot(
         Ok(kvm) => kvm,
         // What is wrong with the request is wrong on every host, so that is told first.
         Err(error) => {
-            let first = vm::check(&plan.image, &plan.config).err();
+            let first = match &plan.origin {
+                Origin::Image(image) => vm::check(image, &plan.config).err(),
+                Origin::Snapshot(_) => None,
+            };
             return Err(failure(first.unwrap_or(error.into())));
         }
     };
@@ -285,10 +300,18 @@ fn boot(
         } else {
             &mut later
         };
-        // Only for as long as it is copied: the guest's memory has it then.
-        plan.config.initrd = plan.initrd.as_ref().map(Initrd::read).transpose()?;
-        let mut vm = Vm::new(&kvm, &plan.image, &plan.config, console, stages).map_err(failure)?;
-        plan.config.initrd = None;
+        let mut vm = match &plan.origin {
+            Origin::Image(image) => {
+                // Only for as long as it is copied: the guest's memory has it then.
+                plan.config.initrd = plan.initrd.as_ref().map(Initrd::read).transpose()?;
+                let vm = Vm::new(&kvm, image, &plan.config, console, stages).map_err(failure)?;
+                plan.config.initrd = None;
+                vm
+            }
+            Origin::Snapshot(files) => {
+                restore::restore(&kvm, files, &plan.config, console, stages)?
+            }
+        };
         plan.source.let_go();
         built_in::let_go_of_code();
         boots += 1;
@@ -313,7 +336,8 @@ fn boot(
         {
             plan.stages.done_at("first_console_byte", at);
         }
-        let reboots = plan.reboots && matches!(ending, Ok(Ending::Reboot));
+        let may_reboot = plan.reboots && matches!(plan.origin, Origin::Image(_));
+        let reboots = may_reboot && matches!(ending, Ok(Ending::Reboot));
         if reboots && !shared.stopping.load(Ordering::SeqCst) {
             continue;
         }

@@ -1,15 +1,20 @@
 //! How the VM ended, for the daemon.
 
+use super::guest_image::GuestImage;
 use super::stop::Cause;
 use crate::cli::exit_code::{Failure, Status};
-use crate::cli::session::Run;
+use crate::cli::session::Finished;
 use crate::cli::session::conclusion::{Conclusion, Kind};
 use paravane::process::timestamp;
 use paravane::vcpu::Ending;
 use paravane_api::vm::{EndKind, Ended};
 
 /// How a VM ended that has left this behind, and a text about it that is longer than a sentence.
-pub fn by_run(run: &Run, cause: Option<Cause>) -> (Ended, Option<String>) {
+pub fn by_run(
+    finished: &Finished,
+    image: GuestImage,
+    cause: Option<Cause>,
+) -> (Ended, Option<String>) {
     let end = |kind, exit_code, message| Ended {
         at: timestamp(),
         kind,
@@ -17,13 +22,13 @@ pub fn by_run(run: &Run, cause: Option<Cause>) -> (Ended, Option<String>) {
         message,
         crash: None,
     };
-    match (&run.finished.ending, cause) {
+    match (&finished.ending, cause) {
         (Ok(Ending::Reboot), None) => (end(EndKind::Reboot, 0, None), None),
         (Ok(Ending::Stopped | Ending::Reboot), Some(cause)) => {
             let code = Status::Terminated.code();
             (end(EndKind::Stopped, code, Some(cause.to_string())), None)
         }
-        _ => by_conclusion(Conclusion::new(run, None)),
+        _ => by_conclusion(Conclusion::new(finished, || image.get(), None)),
     }
 }
 

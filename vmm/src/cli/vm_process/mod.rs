@@ -7,6 +7,7 @@
 mod confinement;
 mod descriptors;
 mod ended;
+mod guest_image;
 mod panics;
 mod starting;
 mod stop;
@@ -16,13 +17,16 @@ use super::exit_code::Failure;
 use super::image_source::ImageSource;
 use super::logging;
 use super::session::initrd::Initrd;
-use super::session::{OutputSource, Plan};
+use super::session::{Origin, OutputSource, Plan};
 use clap::Args;
 use confinement::Confiner;
+use guest_image::GuestImage;
 use paravane::console::ring::Ring;
 use paravane::process::log::Log;
 use paravane::process::log::layer::LogLayer;
 use paravane::process::{config, exit};
+use paravane::snapshot::SnapshotFiles;
+use paravane::vm::VmError;
 use paravane::vm::stages::Stages;
 use paravane_api::log::{LogLevel, LogSource};
 use paravane_api::spec::BUILTIN;
@@ -127,11 +131,20 @@ fn run_plan(
     let initrd = spec.initrd.as_ref();
     let initrd = initrd.map(|path| Initrd::open(path.as_ref(), config.memory));
     let initrd = initrd.transpose()?;
-    let image = Arc::new(source.load()?);
+    let (origin, image) = match &plan.restore {
+        None => {
+            let image = Arc::new(source.load()?);
+            (Origin::Image(Arc::clone(&image)), GuestImage::Read(image))
+        }
+        Some(snapshot) => {
+            let files = SnapshotFiles::open(snapshot).map_err(VmError::from)?;
+            (Origin::Snapshot(files), GuestImage::Open(source.open()))
+        }
+    };
     stages.done("image");
     let output = Arc::<Ring>::default();
     let session = Plan {
-        image,
+        origin,
         source,
         config,
         initrd,
@@ -144,6 +157,8 @@ fn run_plan(
     let surroundings = Surroundings {
         plan,
         listener,
+        image,
+        folder,
         log: Arc::clone(log),
         output,
         confiner,

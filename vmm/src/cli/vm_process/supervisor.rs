@@ -1,17 +1,19 @@
 //! Waiting for the end of the VM, and for whoever ends it before.
 
 use super::confinement::{self, Confiner};
+use super::guest_image::GuestImage;
 use super::starting::{Built, Starting};
 use super::stop::{Cause, Stop};
 use super::{ended, panics};
 use crate::cli::exit_code::Failure;
-use crate::cli::session::{Event, PATIENCE, Plan, Run, STOP_INTERVAL, Session};
+use crate::cli::session::{Event, PATIENCE, Plan, STOP_INTERVAL, Session};
 use paravane::console::ring::Ring;
 use paravane::process::log::{Log, console};
 use paravane::process::server;
-use paravane::process::state::{Order, Process};
+use paravane::process::state::{Channels, Order, Process};
 use paravane_api::log::{LogLevel, LogSource};
 use paravane_api::vm::{EndKind, Ended, Running};
+use paravane_control::folder::Folder;
 use paravane_control::message::Phase;
 use paravane_control::plan::ProcessPlan;
 use std::io;
@@ -30,6 +32,10 @@ pub struct Surroundings<'plan> {
     pub plan: &'plan ProcessPlan,
     /// Where connections come.
     pub listener: UnixListener,
+    /// The VM's image.
+    pub image: GuestImage,
+    /// The VM's folder.
+    pub folder: &'plan Folder,
     /// The VM's log.
     pub log: Arc<Log>,
     /// What the guest writes.
@@ -52,6 +58,8 @@ pub fn supervise(
     let Surroundings {
         plan,
         listener,
+        image,
+        folder,
         log,
         output,
         confiner,
@@ -61,11 +69,15 @@ pub fn supervise(
         let signals = Signals::new().map_err(|error| cannot_wait(&error))?;
         let listener = tokio::net::UnixListener::from_std(listener);
         let listener = listener.map_err(|error| cannot_wait(&error))?;
-        let image = Arc::clone(&session.image);
         let started = session.stages.started();
         let starting = Starting::begin(session, confiner)?;
         let input = starting.session.input();
-        let (process, orders) = Process::new(plan.start, Arc::clone(&log), output, input);
+        let channels = Channels {
+            log: Arc::clone(&log),
+            output,
+            input,
+        };
+        let (process, orders) = Process::new(plan.start, folder.clone(), channels);
         let serving = tokio::spawn(server::serve(listener, Arc::clone(&process)));
         let logging = tokio::spawn(copy_console(Arc::clone(&process), plan.log.rate));
 
@@ -90,7 +102,7 @@ pub fn supervise(
             }
         };
         let (ended, text) = match finished {
-            Ok(finished) => ended::by_run(&Run { image, finished }, cause),
+            Ok(finished) => ended::by_run(&finished, image, cause),
             Err(failure) => (ended::by_failure(panics::or(failure)), None),
         };
         // All that the guest wrote is in the log before it says how that ended.
@@ -182,8 +194,12 @@ impl Supervisor<'_> {
             start_us: self.started.elapsed().as_micros() as u64,
             sandbox: vm.sandbox,
         };
+        let how = match self.plan.restore {
+            None => "runs",
+            Some(_) => "goes on from a snapshot",
+        };
         let message = format!(
-            "the guest runs: {}, {}, {} vCPUs, {} bytes of RAM, {} us after the start",
+            "the guest {how}: {}, {}, {} vCPUs, {} bytes of RAM, {} us after the start",
             running.privilege,
             running.carrier,
             self.plan.spec.resources.vcpus,
