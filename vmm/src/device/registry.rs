@@ -70,6 +70,11 @@ impl Devices {
         Err(device.shared.id.clone())
     }
 
+    /// Begins to serve those that were served when the VM was saved.
+    pub fn go_on(&self) {
+        self.devices.iter().for_each(Transport::go_on);
+    }
+
     /// Lets the threads of all of them go on.
     pub fn resume(&self) {
         let gates = self.devices.iter().filter_map(Transport::gate);

@@ -309,7 +309,8 @@ impl Transport {
         })
     }
 
-    /// Makes it what it was, in a VM that has not run, and begins to serve it if it was served.
+    /// Makes it what it was, in a VM that has not run. It is not served before it is to
+    /// [go on](Self::go_on).
     ///
     /// # Errors
     ///
@@ -370,10 +371,6 @@ impl Transport {
         self.shared
             .needs_reset
             .store(saved.needs_reset, Ordering::SeqCst);
-        if is_served && !saved.needs_reset {
-            self.start(&mut state)
-                .map_err(|_| other("the host has no thread for it".into()))?;
-        }
         // What it told the driver when it was saved may not have arrived.
         for doorbell in self.doorbells.iter() {
             self.notifier.raise(Source::Queue(doorbell.number));
@@ -382,6 +379,16 @@ impl Transport {
             self.notifier.raise(self.shared.source);
         }
         Ok(())
+    }
+
+    /// Begins to serve it, if it was served when it was saved.
+    pub fn go_on(&self) {
+        let mut state = lock(&self.state);
+        let is_served = state.status & DEVICE_DRIVER_OK != 0 && !self.needs_reset();
+        if is_served && state.worker.is_none() {
+            // If it cannot be, its driver is told.
+            let _ = self.start(&mut state);
+        }
     }
 
     /// `io_queue_notify`.

@@ -2,6 +2,7 @@
 
 use super::console;
 use super::pause;
+use super::snapshot;
 use super::state::{Order, Process};
 use super::stats;
 use super::typing::Grant;
@@ -126,12 +127,7 @@ async fn answer(request: Request, process: &Process) -> Reply {
         },
         Request::Pause => pause::pause(process).await,
         Request::Resume => pause::resume(process).await,
-        Request::Snapshot => match process.live() {
-            Some(_) => Err(Refusal::Unsupported(
-                "this version takes no snapshots".to_string(),
-            )),
-            None => Err(starts()),
-        },
+        Request::Snapshot => snapshot::take(process).await,
         Request::Log { message } => {
             let (source, level) = (LogSource::Daemon, LogLevel::Info);
             process.log.write(source, level, &message);

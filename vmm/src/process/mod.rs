@@ -13,6 +13,7 @@ pub mod exit;
 pub mod log;
 mod pause;
 pub mod server;
+mod snapshot;
 pub mod state;
 pub mod stats;
 mod typing;

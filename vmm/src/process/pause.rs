@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread::Builder;
 use tokio::sync::oneshot;
 
-/// Of a thread that waits.
-const STACK_SIZE: usize = 128 << 10;
+/// Of a thread that waits, or saves.
+const STACK_SIZE: usize = 512 << 10;
 
 /// Pauses the VM.
 pub(super) async fn pause(process: &Process) -> Reply {
@@ -46,7 +46,8 @@ pub(super) async fn resume(process: &Process) -> Reply {
     Ok(Answer::Done)
 }
 
-async fn on_a_thread<T: Send + 'static>(
+/// Has a thread do what takes a while.
+pub(super) async fn on_a_thread<T: Send + 'static>(
     control: &Arc<VmControl>,
     work: impl FnOnce(&VmControl) -> T + Send + 'static,
 ) -> Result<T, Refusal> {
@@ -59,7 +60,7 @@ async fn on_a_thread<T: Send + 'static>(
     let failed = |error: &dyn std::fmt::Display| {
         Refusal::Failed(format!("the VM could not be told: {error}"))
     };
-    let builder = Builder::new().name("pause".to_string());
+    let builder = Builder::new().name("control-work".to_string());
     let spawned = builder.stack_size(STACK_SIZE).spawn(run);
     spawned.map_err(|error| failed(&error))?;
     result.await.map_err(|error| failed(&error))

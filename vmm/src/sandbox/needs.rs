@@ -13,6 +13,8 @@ pub enum Access {
     /// A folder in which files and sockets are made, written, renamed and removed. Landlock knows no
     /// rights by name: it is every file of the folder.
     Create,
+    /// As `Create`, and folders too are made, renamed and removed.
+    CreateFolders,
     /// A folder or a socket to which programs are connected to. Linux checks that since Landlock's
     /// ABI 9; before, only the permissions of the socket's file count.
     Connect,

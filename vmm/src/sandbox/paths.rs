@@ -116,16 +116,16 @@ fn rule(need: &PathNeed) -> Result<PathBeneath<PathFd>, SandboxError> {
 fn rights(access: Access) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = read | AccessFs::WriteFile | AccessFs::Truncate;
+    let create = write
+        | AccessFs::MakeReg
+        | AccessFs::MakeSock
+        | AccessFs::RemoveFile
+        | AccessFs::ResolveUnix;
     match access {
         Access::Read => read,
         Access::Write => write | AccessFs::IoctlDev,
-        Access::Create => {
-            write
-                | AccessFs::MakeReg
-                | AccessFs::MakeSock
-                | AccessFs::RemoveFile
-                | AccessFs::ResolveUnix
-        }
+        Access::Create => create,
+        Access::CreateFolders => create | AccessFs::MakeDir | AccessFs::RemoveDir,
         Access::Connect => AccessFs::ResolveUnix.into(),
     }
 }

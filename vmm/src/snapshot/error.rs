@@ -23,6 +23,9 @@ pub enum SaveError {
     /// Its vCPUs could not be saved.
     #[error(transparent)]
     Vcpus(#[from] SaveVcpusError),
+    /// It was resumed or ended meanwhile.
+    #[error("the VM was resumed or ended while it was saved; pause it until it is saved")]
+    Disturbed,
     /// It shares memory with another guest.
     #[error(
         "the VM shares memory with another guest of its process, by grants, and cannot be saved \

@@ -24,20 +24,20 @@ fn failed(source: io::Error) -> SaveError {
     }
 }
 
-/// Writes the memory of a VM that is paused.
+/// Writes the memory of a VM that is paused: without `pagemap`, after a look at all of it.
 pub(super) fn write(
     file: &File,
     id: &[u8; 16],
     ram: &Ram,
     private: &PrivateMemory,
+    pagemap: Option<&File>,
 ) -> Result<(), SaveError> {
     let size = ram.size() + private.size();
     // What is not written is a hole, and reads as zero.
     file.set_len(0).map_err(failed)?;
     file.set_len(size + PAGE_SIZE).map_err(failed)?;
-    let pagemap = File::open("/proc/self/pagemap").ok();
     // Of a file's mapping, bytes can be the VM's that are not in memory.
-    let of_ram = pagemap.as_ref().filter(|_| !ram.is_file());
+    let of_ram = pagemap.filter(|_| !ram.is_file());
     let touched = Touched::new(of_ram, ram.host_address());
     copy(file, 0, ram.size(), &touched, |offset, bytes| {
         ram.copy_out(offset, bytes)

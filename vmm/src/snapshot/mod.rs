@@ -21,4 +21,4 @@ pub mod state;
 pub use error::{Inconsistent, RestoreError, SaveError};
 pub use files::SnapshotFiles;
 pub(crate) use memory::check as check_memory;
-pub use save::{save, save_to};
+pub use save::{save, save_into, save_to};

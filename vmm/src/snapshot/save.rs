@@ -8,7 +8,7 @@ use crate::time::saved::SavedClock;
 use crate::vm::VmControl;
 use crate::vm::machine::Sizes;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Saves a VM that runs, or is paused, into files that are open for writing. Meanwhile it is
 /// paused; afterwards it goes on if it did before.
@@ -20,12 +20,19 @@ use std::path::{Path, PathBuf};
 /// The VM cannot be paused or saved, or the files cannot be written.
 pub fn save(control: &VmControl, files: &SnapshotFiles) -> Result<(), SaveError> {
     let was_paused = control.is_paused();
+    let resumes = control.resumes();
     control.pause()?;
     let saved = save_paused(control, files);
+    // Somebody else may have had it go on meanwhile, or has ended it.
+    let stayed = control.is_paused() && control.resumes() == resumes;
+    let stayed = stayed && !control.services.vcpus.stopping();
     if !was_paused {
         control.resume();
     }
-    saved
+    match stayed {
+        true => saved,
+        false => saved.and(Err(SaveError::Disturbed)),
+    }
 }
 
 /// As [`save`], into a new folder, which is there when all of the snapshot is.
@@ -40,22 +47,39 @@ pub fn save_to(control: &VmControl, folder: &Path) -> Result<(), SaveError> {
     };
     let mut name = folder.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.partial", std::process::id()));
-    let partial = Partial(folder.with_file_name(name));
-    fs::create_dir(&partial.0).map_err(failed)?;
-    let files = SnapshotFiles::create(&partial.0).map_err(failed)?;
-    save(control, &files)?;
+    let partial = folder.with_file_name(name);
+    save_into(control, &partial)?;
     // Onto a folder that has something in it, this fails.
-    fs::rename(&partial.0, folder).map_err(failed)?;
-    Ok(())
+    let renamed = fs::rename(&partial, folder).map_err(failed);
+    if renamed.is_err() {
+        remove(&partial);
+    }
+    renamed
 }
 
-/// A folder that is removed with what is in it, if it is still there.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+/// As [`save`], into a new folder, whose files are of no use before this has succeeded. It is
+/// removed when it fails.
+///
+/// # Errors
+///
+/// As [`save_to`].
+pub fn save_into(control: &VmControl, folder: &Path) -> Result<(), SaveError> {
+    let failed = |source| SaveError::Folder {
+        path: folder.to_path_buf(),
+        source,
+    };
+    fs::create_dir(folder).map_err(failed)?;
+    let files = SnapshotFiles::create(folder).map_err(failed);
+    let saved = files.and_then(|files| save(control, &files));
+    if saved.is_err() {
+        remove(folder);
     }
+    saved
+}
+
+fn remove(folder: &Path) {
+    // The error before is what is told.
+    let _ = fs::remove_dir_all(folder);
 }
 
 fn save_paused(control: &VmControl, files: &SnapshotFiles) -> Result<(), SaveError> {
@@ -96,6 +120,7 @@ fn save_paused(control: &VmControl, files: &SnapshotFiles) -> Result<(), SaveErr
         spaces,
         devices,
     };
-    memory::write(&files.memory, &id, &services.ram, &machine.private)?;
+    let pagemap = machine.pagemap.as_ref();
+    memory::write(&files.memory, &id, &services.ram, &machine.private, pagemap)?;
     file::write(&files.state, &state)
 }

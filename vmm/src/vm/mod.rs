@@ -40,8 +40,10 @@ use pv_abi::Features;
 use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::vcpu_page::VcpuPage;
 use stages::Stages;
+use std::fs::File;
 use std::io;
 use std::mem::offset_of;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, Builder};
 use thiserror::Error;
@@ -157,6 +159,8 @@ pub struct VmControl {
     pub services: Services,
     /// Whether the VM is paused; held while that changes.
     paused: Mutex<bool>,
+    /// How often it went on after a pause.
+    resumes: AtomicU64,
     pub(crate) tsc_frequency: u64,
     /// How often it went on from a snapshot.
     pub(crate) restored: u32,
@@ -175,6 +179,9 @@ pub(crate) struct MachineFacts {
     pub hardware: bool,
     /// As of [`Machine`].
     pub hypercall_exits: bool,
+    /// This process's /proc/self/pagemap, which cannot be opened any more by a process that has
+    /// become another user; nothing where it could not be opened at all.
+    pub pagemap: Option<File>,
 }
 
 impl VmControl {
@@ -283,6 +290,7 @@ impl Parts {
         let control = Arc::new(VmControl {
             services,
             paused: Mutex::new(false),
+            resumes: AtomicU64::new(0),
             tsc_frequency,
             restored: self.restored,
             machine: MachineFacts {
@@ -290,6 +298,7 @@ impl Parts {
                 places: self.places,
                 hardware,
                 hypercall_exits,
+                pagemap: File::open("/proc/self/pagemap").ok(),
             },
         });
         let listener: Weak<VmControl> = Arc::downgrade(&control);
@@ -392,6 +401,7 @@ impl Vm {
     /// Runs the VM until it ends: vCPU 0 on this thread, each of the others on one of its own.
     pub fn run(&mut self) -> Result<Ending, VmError> {
         let control = &self.control;
+        control.begin_devices();
         // The first ending is the VM's; the others stop because of it.
         let first = Mutex::new(None);
         let live = |vcpu: &mut Vcpu, confined: Result<(), SandboxError>| {

@@ -10,6 +10,7 @@
 use super::VmControl;
 use crate::sync::lock;
 use crate::vcpu::rest::RestError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -96,11 +97,32 @@ impl VmControl {
     pub fn resume(&self) {
         let mut paused = lock(&self.paused);
         if std::mem::replace(&mut *paused, false) {
+            self.resumes.fetch_add(1, Ordering::SeqCst);
             let services = &self.services;
             services.console.set_pausing(false);
             services.devices.resume();
             services.vcpus.end_rest();
         }
+    }
+
+    /// Has the devices of a VM that goes on from a snapshot served, as it is about to run. They are
+    /// not before, for what the snapshot says about them may be made up, and only now is the process
+    /// in its sandbox if it has one.
+    pub(super) fn begin_devices(&self) {
+        let mut paused = lock(&self.paused);
+        let services = &self.services;
+        services.devices.go_on();
+        if *paused && services.devices.pause(Instant::now() + PATIENCE).is_err() {
+            // As where a pause fails.
+            *paused = false;
+            services.console.set_pausing(false);
+            services.vcpus.end_rest();
+        }
+    }
+
+    /// How often the VM has been resumed.
+    pub(crate) fn resumes(&self) -> u64 {
+        self.resumes.load(Ordering::SeqCst)
     }
 
     /// Whether the VM is paused.

@@ -26,7 +26,7 @@ impl Confiner {
         let sandbox = confinement.enabled.then(|| {
             let mut needs = Needs::default();
             // The log and its older files, the word about the end, and snapshots.
-            needs.path(folder.path(), Access::Create);
+            needs.path(folder.path(), Access::CreateFolders);
             for device in devices {
                 device.options.add_needs(&mut needs);
             }

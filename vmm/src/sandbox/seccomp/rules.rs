@@ -147,6 +147,10 @@ pub const CONTROL: &[Allowed] = &[
     any(SYS_renameat2),
     any(SYS_unlink),
     any(SYS_unlinkat),
+    // A snapshot's folder.
+    any(SYS_mkdir),
+    any(SYS_mkdirat),
+    any(SYS_rmdir),
     any(SYS_ftruncate),
     any(SYS_fsync),
     any(SYS_fdatasync),
