@@ -3,6 +3,7 @@
 
 mod console;
 mod log;
+mod snapshot;
 
 use super::Once;
 use crate::program::exit_code;
@@ -16,7 +17,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 pub(super) fn once() -> Vec<Once> {
-    [ONCE, console::ONCE, log::ONCE].concat()
+    [ONCE, console::ONCE, log::ONCE, snapshot::ONCE].concat()
 }
 
 const ONCE: &[Once] = &[
@@ -278,6 +279,11 @@ fn shows_what_its_vm_did() {
     assert!(writes.count > 0 && writes.sum_ns > 0);
 }
 
+#[track_caller]
+fn pause(connection: &mut Connection) {
+    assert_eq!(connection.ask(&Request::Pause), Some(Ok(Answer::Done)));
+}
+
 fn is_paused_and_goes_on() {
     let mut process = VmProcess::guest("echo");
     let mut console = process.console(true);
@@ -302,7 +308,7 @@ fn is_paused_and_goes_on() {
     let phases = [watcher.notice(), watcher.notice()].map(|status| status.map(|one| one.phase));
     assert_eq!(phases, [Some(Phase::Paused), Some(Phase::Running)]);
     // One that is paused can be stopped.
-    assert_eq!(connection.ask(&Request::Pause), Some(Ok(Answer::Done)));
+    pause(&mut connection);
     connection.stop(0);
     assert_stopped(&process.ended(), "stopped without asking the guest");
 }
@@ -310,7 +316,7 @@ fn is_paused_and_goes_on() {
 fn is_asked_to_stop_while_it_is_paused() {
     let mut process = service("service", 0);
     let mut connection = process.connect();
-    assert_eq!(connection.ask(&Request::Pause), Some(Ok(Answer::Done)));
+    pause(&mut connection);
     connection.stop(100_000);
     assert_eq!(process.ended().kind, EndKind::Shutdown);
 }
