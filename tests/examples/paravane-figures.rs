@@ -1,9 +1,10 @@
 //! Prints the figures that the README quotes, and the tables of what calls cost; see
-//! `paravane_tests::figures`. With the argument `tables` it prints only those; with `disk` and `network` what these do beside the host; with `baseline` it
-//! counts instructions anew and writes docs/figures/svm-icount.json.
+//! `paravane_tests::figures`. With the argument `tables` it prints only those; with
+//! `disk` and `network` what these do beside the host; with `daemon` it measures the daemon under
+//! load; with `baseline` it counts instructions anew and writes docs/figures/svm-icount.json.
 
 use paravane_tests::figures::instructions::Baseline;
-use paravane_tests::figures::{bench, disk, instructions, memory, network, size, start};
+use paravane_tests::figures::{bench, daemon, disk, instructions, memory, network, size, start};
 use std::process::ExitCode;
 
 /// How often a time or a size in memory is measured.
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         None => measure().and_then(|()| print_tables()),
         Some("tables") => print_tables(),
         Some("network") => networks(),
+        Some("daemon") => daemons(std::env::args().nth(2).as_deref()),
         Some("disk") => disks(std::env::args().nth(2), std::env::args().nth(3)),
         Some("baseline") => write_baseline(),
         Some("icount") => icount(std::env::args().skip(2)),
@@ -45,6 +47,13 @@ fn disks(folder: Option<String>, only: Option<String>) -> Result<(), String> {
     let figures = disk::measure(&folder, only.as_deref(), IO_RUNS, &mut |work| {
         eprintln!("  {work}");
     })?;
+    figures.iter().for_each(|figure| println!("{figure}"));
+    Ok(())
+}
+
+/// Measures the daemon under load: all groups of figures, or one.
+fn daemons(group: Option<&str>) -> Result<(), String> {
+    let figures = daemon::measure(group, &mut |what| eprintln!("  {what}"))?;
     figures.iter().for_each(|figure| println!("{figure}"));
     Ok(())
 }

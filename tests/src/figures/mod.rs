@@ -5,6 +5,7 @@
 //! by `tests/lanes.rs`.
 
 pub mod bench;
+pub mod daemon;
 pub mod disk;
 pub mod instructions;
 pub mod memory;

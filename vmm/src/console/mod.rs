@@ -64,9 +64,13 @@ impl Console {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.output.write_all(bytes, &self.stopping)?;
-        self.written
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        // Before somebody has read them, who may ask at once how many there were.
+        let count = bytes.len() as u64;
+        self.written.fetch_add(count, Ordering::SeqCst);
+        if let Err(error) = self.output.write_all(bytes, &self.stopping) {
+            self.written.fetch_sub(count, Ordering::SeqCst);
+            return Err(error);
+        }
         self.first_byte.get_or_init(Instant::now);
         Ok(())
     }

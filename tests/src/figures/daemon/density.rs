@@ -25,7 +25,10 @@ pub(super) async fn measure(rig: &Rig) -> Result<Vec<Figure>, String> {
 
     let mut processes = vec![rig.pid()];
     for vm in &vms {
-        processes.push(vm.pid.ok_or_else(|| format!("{} has no process", vm.name))?);
+        processes.push(
+            vm.pid
+                .ok_or_else(|| format!("{} has no process", vm.name))?,
+        );
     }
     // What was begun is done.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -36,7 +39,11 @@ pub(super) async fn measure(rig: &Rig) -> Result<Vec<Figure>, String> {
     let share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
 
     let daemon = status_kib(rig.pid(), "VmRSS:")?;
-    let entries = rig.client.stats().await.map_err(|error| error.to_string())?;
+    let entries = rig
+        .client
+        .stats()
+        .await
+        .map_err(|error| error.to_string())?;
     let overheads = entries.iter().filter_map(|entry| {
         let memory = entry.stats.as_ref()?.memory;
         Some(memory.overhead as f64 / f64::from(1 << 20))

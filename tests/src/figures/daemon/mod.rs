@@ -4,15 +4,15 @@
 //! the clients too.
 
 mod density;
-mod rig;
 mod reads;
 mod restart;
 mod restore;
+mod rig;
 mod start;
 
 use super::Spread;
-use rig::Rig;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use rig::Rig;
 use std::fmt;
 use tokio::runtime;
 

@@ -12,8 +12,9 @@ const RESTORES: usize = 101;
 pub(super) async fn measure(rig: &Rig) -> Result<Vec<Figure>, String> {
     let vm = rig.run("idle").await?;
     rig.first_output(&vm).await?;
-    let taken = rig.client.take_snapshot(&vm.id, &TakeSnapshot::default());
-    let snapshot = taken.await.map_err(|error| error.to_string())?;
+    let request = TakeSnapshot::default();
+    let taken = rig.client.take_snapshot(&vm.id, &request).await;
+    let snapshot = taken.map_err(|error| error.to_string())?;
     let request = RestoreSnapshot::default();
     let mut samples = Vec::with_capacity(RESTORES);
     for _ in 0..RESTORES {

@@ -93,7 +93,9 @@ impl Drop for Rig {
         self.kill();
         // The VMs go on without a daemon.
         for vm in processes(&self.folder) {
-            let pid = i32::try_from(vm).ok().and_then(rustix::process::Pid::from_raw);
+            let pid = i32::try_from(vm)
+                .ok()
+                .and_then(rustix::process::Pid::from_raw);
             if let Some(pid) = pid {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
