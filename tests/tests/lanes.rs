@@ -1,7 +1,8 @@
 //! The suite on the stock KVMs, and what noise cannot touch.
 //!
 //! A lane whose packages are not installed is skipped by name; with `PARAVANE_LANES=required`
-//! it fails instead.
+//! it fails instead. `PARAVANE_LANE_TESTS=snapshot` runs only those tests of the suite whose names
+//! have that in them.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use paravane::bench::result::{Results, Way};
@@ -87,6 +88,7 @@ fn suite(lane: ReadyLane, modes: &str) -> Result<(), Failed> {
     );
     // One processor, or two that take turns.
     job.args = vec!["--test-threads=1".into(), "--color=never".into()];
+    job.args.extend(std::env::var("PARAVANE_LANE_TESTS").ok());
     job.files = vec![(program::path(), "/lane/paravane".into())];
     for name in guests::EXAMPLES.into_iter().chain([guests::C_GUEST]) {
         let image = format!("/lane/guests/{name}");

@@ -16,7 +16,9 @@ fail() {
 busybox mount -t proc proc /proc || fail "cannot mount /proc"
 busybox mount -t sysfs sys /sys || fail "cannot mount /sys"
 busybox mount -t devtmpfs dev /dev || fail "cannot mount /dev"
-# The root is a tmpfs, and so is /tmp, with the files that the job put there.
+# The root is a tmpfs, and so is /tmp, with the files that the job put there. It may take more than
+# the half of RAM that is its limit: a hole of a file that is mapped takes a page when it is read.
+busybox mount -o remount,size=90% / || fail "cannot give / more room"
 busybox chmod 1777 /tmp
 busybox mkdir /dev/shm && busybox mount -t tmpfs -o mode=1777 shm /dev/shm
 busybox mkdir /dev/pts && busybox mount -t devpts devpts /dev/pts

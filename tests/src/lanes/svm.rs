@@ -50,7 +50,7 @@ impl Emulator for Qemu {
         let (serial, skip) = (Boot::SERIAL, kernel::SKIP_SLOW_WORK);
         command
             .args(words(
-                "-cpu max -m 1024 -nographic -no-reboot -nic none -monitor none",
+                "-cpu max -m 3072 -nographic -no-reboot -nic none -monitor none",
             ))
             .args([
                 "-serial",

@@ -80,7 +80,7 @@ impl Bochs {
             r#"display_library: rfb, options="timeout=0"
 plugin_ctrl: speaker=0
 cpu: model=corei7_haswell_4770, count=1, ips=20000000, reset_on_triple_fault=0, ignore_bad_msrs=1
-memory: guest=512, host=512
+memory: guest=2048, host=2048
 romimage: file={bios}, options=fastboot
 vgaromimage: file={vga_bios}
 ata0-master: type=cdrom, path={DISK}, status=inserted

@@ -37,38 +37,11 @@ type InMode = (&'static str, fn(Mode));
 /// A test that is run once, with its name.
 type Once = (&'static str, fn());
 
-/// What snapshots, and the folders of VMs' processes, may take of a file system in memory. Where
-/// there is less, a guest whose RAM is such a file is killed when its host has no page for it.
-const ROOM: u64 = 1 << 30;
-
-fn has_room() -> bool {
-    rustix::fs::statvfs(std::env::temp_dir())
-        .is_ok_and(|folder| folder.f_bavail.saturating_mul(folder.f_frsize) >= ROOM)
-}
-
 /// Every test, each mode's under its name.
 pub fn trials() -> Vec<Trial> {
     let modes = modes::available();
     let mut trials = Vec::new();
-    let roomy = has_room();
-    let fits = |name: &str, needs_room: bool| {
-        let fits = roomy || !needs_room;
-        if !fits {
-            eprintln!("{name} SKIPPED: the folder of temporary files has less than {ROOM} bytes");
-        }
-        fits
-    };
-    let of_snapshots = |name: &str| snapshots::IN_EVERY_MODE.iter().any(|one| one.0 == name);
-    let mut in_every_mode = in_every_mode();
-    in_every_mode.retain(|(name, _)| fits(name, of_snapshots(name)));
-    let processes = vm_process::once();
-    let of_processes = |name: &str| {
-        let mut all = processes.iter().chain(snapshots::ONCE).chain(client::ONCE);
-        all.any(|one| one.0 == name)
-    };
-    let mut once = once();
-    once.retain(|(name, _)| fits(name, of_processes(name)));
-    for (name, test) in in_every_mode {
+    for (name, test) in in_every_mode() {
         for &mode in &modes {
             trials.push(Trial::test(format!("{mode}::{name}"), move || {
                 test(mode);
@@ -76,7 +49,7 @@ pub fn trials() -> Vec<Trial> {
             }));
         }
     }
-    for (name, test) in once {
+    for (name, test) in once() {
         trials.push(Trial::test(name, move || {
             test();
             Ok(())

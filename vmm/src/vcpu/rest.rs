@@ -191,14 +191,14 @@ impl Vcpus {
         Ok(saved)
     }
 
-    /// Waits until each vCPU has a thread that rests: that of a VM that was just run may not have
-    /// come yet.
+    /// Waits until each vCPU has a thread that rests: none of a VM that was just run may have come
+    /// yet. Those of one that has ended are gone, and then it is stopping.
     fn wait_for_threads(&self) -> Result<(), SaveVcpusError> {
         let deadline = Instant::now() + THREADS_PATIENCE;
         let mut threads = lock(&self.rest.threads);
         while threads.resting.count_ones() != self.count() {
             let goes_on = !self.rest.is_wanted() || self.stopping();
-            if goes_on || threads.present == 0 || Instant::now() >= deadline {
+            if goes_on || Instant::now() >= deadline {
                 return Err(SaveVcpusError::NotAtRest);
             }
             threads = self
@@ -298,6 +298,37 @@ mod tests {
         let vcpus = Vcpus::new(2);
         assert_eq!(vcpus.begin_rest(PATIENCE), Ok(()));
         vcpus.end_rest();
+    }
+
+    #[test]
+    fn who_has_no_thread_yet_is_waited_for_to_be_saved() {
+        let vcpus = &Vcpus::new(2);
+        let counts = &[const { AtomicU32::new(0) }; 2];
+        assert_eq!(vcpus.begin_rest(PATIENCE), Ok(()));
+        thread::scope(|scope| {
+            for (vcpu, count) in (0..).zip(counts) {
+                scope.spawn(move || {
+                    // So that the other one waits already.
+                    thread::sleep(Duration::from_millis(20));
+                    live(vcpus, vcpu, count);
+                });
+            }
+            let waited = vcpus.wait_for_threads();
+            vcpus.stop_all();
+            assert!(waited.is_ok());
+        });
+        assert!(counts.iter().all(|count| count.load(Ordering::SeqCst) == 0));
+    }
+
+    #[test]
+    fn who_has_ended_is_not_waited_for_to_be_saved() {
+        let vcpus = Vcpus::new(2);
+        assert_eq!(vcpus.begin_rest(PATIENCE), Ok(()));
+        vcpus.stop_all();
+        assert!(matches!(
+            vcpus.wait_for_threads(),
+            Err(SaveVcpusError::NotAtRest)
+        ));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A VM's process saves its VM, and another one goes on from what it saved.
 
 use super::{assert_error, pause, service};
-use crate::modes;
 use crate::program::exit_code;
 use crate::suite::Once;
 use crate::vm_process::{Connection, VmProcess, plan, spec};
@@ -107,11 +106,6 @@ fn another_process_goes_on() {
 }
 
 fn saved_again_and_again() {
-    // A known defect: with VMX or SVM the process has ended at its second save.
-    if modes::available().len() > 1 {
-        eprintln!("a_guest_that_went_on_can_be_saved_again SKIPPED: not with VMX or SVM yet");
-        return;
-    }
     let directory = directory();
     let place = |number: u32| directory.path().join(number.to_string());
     let mut process = snapshot_of(spec("restored"), "ready 0 ", &place(0));
