@@ -10,6 +10,7 @@ pub mod guests;
 pub mod hosted;
 pub mod lanes;
 pub mod modes;
+pub mod processes;
 pub mod program;
 pub mod suite;
 pub mod vm_process;

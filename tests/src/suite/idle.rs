@@ -2,6 +2,7 @@
 
 use super::Once;
 use crate::guests::example;
+use crate::processes::processor_time;
 use crate::program::{Running, guest_command, paravane};
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,26 +27,15 @@ fn an_idle_guest_of_four_vcpus_uses_no_processor() {
     assert_eq!(guest.line(), "idle\n");
 
     let begun = Instant::now();
-    let before = processor_time(guest.id());
+    let time = || processor_time(&[guest.id()]).expect("it runs");
+    let before = time();
     thread::sleep(WATCHED);
-    let used = processor_time(guest.id()) - before;
+    let used = time() - before;
     let share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
     assert!(share < 0.01, "{used:?}: {:.2} % of a core", share * 100.0);
 
     drop(guest.stdin.take());
     assert_eq!(guest.end().0, Some(0));
-}
-
-/// What all threads of a process have used, by `/proc/PID/task/TID/schedstat`.
-fn processor_time(process: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("the program runs");
-    let nanoseconds = tasks.map(|task| {
-        let path = task.expect("a task").path().join("schedstat");
-        let text = fs::read_to_string(path).expect("it runs");
-        let first = text.split_whitespace().next().expect("three numbers");
-        first.parse::<u64>().expect("nanoseconds")
-    });
-    Duration::from_nanos(nanoseconds.sum())
 }
 
 fn idle_devices_are_not_woken() {

@@ -9,6 +9,7 @@ mod daemon;
 mod doctor;
 mod duration;
 mod exit_code;
+mod guest_args;
 mod image_source;
 mod inspect;
 mod logging;

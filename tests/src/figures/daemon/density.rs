@@ -3,6 +3,7 @@
 use super::rig::Rig;
 use super::{Figure, Value};
 use crate::figures::Spread;
+use crate::processes::processor_time;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -33,9 +34,10 @@ pub(super) async fn measure(rig: &Rig) -> Result<Vec<Figure>, String> {
     // What was begun is done.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
-    let before = processor_time(&processes)?;
+    let time = || processor_time(&processes).map_err(|error| error.to_string());
+    let before = time()?;
     tokio::time::sleep(WATCHED).await;
-    let used = processor_time(&processes)?.saturating_sub(before);
+    let used = time()?.saturating_sub(before);
     let share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
 
     let daemon = status_kib(rig.pid(), "VmRSS:")?;
@@ -70,22 +72,6 @@ pub(super) async fn measure(rig: &Rig) -> Result<Vec<Figure>, String> {
             value: Value::One(share * 100.0, "% of a core"),
         },
     ])
-}
-
-/// What all threads of these processes have used, by `/proc/PID/task/TID/schedstat`.
-fn processor_time(processes: &[u32]) -> Result<Duration, String> {
-    let mut total = 0;
-    for process in processes {
-        let tasks = fs::read_dir(format!("/proc/{process}/task"));
-        for task in tasks.map_err(|error| format!("process {process}: {error}"))? {
-            let path = task.map_err(|error| error.to_string())?.path();
-            // A thread may end meanwhile.
-            let text = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
-            let first = text.split_whitespace().next();
-            total += first.and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
-        }
-    }
-    Ok(Duration::from_nanos(total))
 }
 
 /// A line of `/proc/PID/status`, in KiB.

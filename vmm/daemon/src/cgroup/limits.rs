@@ -5,21 +5,6 @@ use super::error::CgroupError;
 /// The time in which a quota counts, in microseconds: the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
 
-/// What a group may use of a block device, a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IoLimit {
-    /// The device's major and minor number.
-    pub device: (u32, u32),
-    /// Bytes read.
-    pub read_bytes: Option<u64>,
-    /// Bytes written.
-    pub write_bytes: Option<u64>,
-    /// Requests that read.
-    pub read_operations: Option<u64>,
-    /// Requests that write.
-    pub write_operations: Option<u64>,
-}
-
 /// What a group may use; `None` for as much as there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -33,8 +18,6 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u32>,
-    /// Block devices.
-    pub io: Vec<IoLimit>,
 }
 
 /// What is to be written to which file of a group, and the controller that it takes.
@@ -98,23 +81,6 @@ impl Limits {
             )?;
             set("pids", "pids.max", pids.to_string());
         }
-        for limit in &self.io {
-            let (major, minor) = limit.device;
-            let words = [
-                ("rbps", limit.read_bytes),
-                ("wbps", limit.write_bytes),
-                ("riops", limit.read_operations),
-                ("wiops", limit.write_operations),
-            ];
-            let mut value = format!("{major}:{minor}");
-            for (word, limit) in words {
-                if let Some(limit) = limit {
-                    check("an I/O limit", limit, 1..=u64::MAX, "it is 1 or more")?;
-                    value += &format!(" {word}={limit}");
-                }
-            }
-            set("io", "io.max", value);
-        }
         Ok(settings)
     }
 }
@@ -144,12 +110,6 @@ mod tests {
             cpus: Some(vec![0, 3]),
             memory: Some(64 << 20),
             pids: Some(40),
-            io: vec![IoLimit {
-                device: (8, 16),
-                read_bytes: Some(1 << 20),
-                write_operations: Some(7),
-                ..IoLimit::default()
-            }],
         };
         let settings = limits.settings().unwrap();
         let written: Vec<_> = settings
@@ -162,7 +122,6 @@ mod tests {
             ("cpuset", "cpuset.cpus", "0,3"),
             ("memory", "memory.max", "67108864"),
             ("pids", "pids.max", "40"),
-            ("io", "io.max", "8:16 rbps=1048576 wiops=7"),
         ];
         assert_eq!(written, expected);
         assert_eq!(Limits::default().settings().unwrap(), []);

@@ -9,5 +9,5 @@ mod limits;
 mod tree;
 
 pub use error::CgroupError;
-pub use limits::{IoLimit, Limits};
+pub use limits::Limits;
 pub use tree::{Cgroup, Hierarchy, Usage};

@@ -1,8 +1,8 @@
 //! `--guest`: a further guest in the same process.
 
+use crate::cli::guest_args::parse_vcpus;
 use crate::cli::image_source::ImageSource;
 use crate::cli::size;
-use paravane::layout::MAX_VCPUS;
 use std::path::PathBuf;
 
 /// The name of the guest kernel that is built into this program.
@@ -61,14 +61,6 @@ pub fn parse(text: &str) -> Result<GuestSpec, String> {
         seen.push(name);
     }
     Ok(spec)
-}
-
-/// Parses a number of vCPUs.
-pub fn parse_vcpus(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(number @ 1..=MAX_VCPUS) => Ok(number),
-        _ => Err(format!("a VM has 1 to {MAX_VCPUS} vCPUs")),
-    }
 }
 
 fn split(text: &str) -> (&str, Option<&str>) {

@@ -11,20 +11,19 @@ pub mod sandbox;
 mod supervisor;
 
 use super::KvmArgs;
+use super::duration;
 use super::exit_code::{Failure, notice};
+use super::guest_args::GuestArgs;
 use super::image_source::ImageSource;
 use super::output::to_json;
 use super::output_file::OutputFile;
 use super::report::Report;
 use super::session::conclusion::{self, Conclusion};
 use super::session::initrd::Initrd;
-use super::{duration, size};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use devices::DeviceArgs;
 use group::{Group, Outcome};
 use guest::GuestSpec;
-pub use guest::parse_vcpus;
-use paravane::carrier::{Carrier, Privilege};
 use paravane::console::escape;
 use paravane::console::stdin::Source;
 use paravane::grant::Seat;
@@ -42,21 +41,6 @@ use tokio::sync::mpsc;
 pub struct RunArgs {
     /// The guest's image; without one, the guest kernel built into this program
     image: Option<PathBuf>,
-    /// The guest's memory: bytes, or with one of the units K, M, G and T
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = size::parse)]
-    mem: u64,
-    /// How many vCPUs the guest has
-    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_vcpus)]
-    vcpus: u32,
-    /// The privilege level of the guest kernel; auto takes what is fastest here
-    #[arg(long, value_enum, default_value_t = PrivilegeChoice::Auto)]
-    privilege: PrivilegeChoice,
-    /// What carries hypercalls; auto takes what is fastest here
-    #[arg(long, value_enum, default_value_t = CarrierChoice::Auto)]
-    carrier: CarrierChoice,
-    /// The guest's command line
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    cmdline: String,
     /// A file for the guest to find in its memory
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
@@ -97,47 +81,8 @@ pub struct RunArgs {
     kvm: KvmArgs,
     #[command(flatten)]
     devices: DeviceArgs,
-    /// More words for the guest's command line
-    #[arg(last = true, value_name = "WORDS")]
-    words: Vec<String>,
-}
-
-/// `--privilege`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PrivilegeChoice {
-    Auto,
-    Ring0,
-    Ring3,
-}
-
-impl From<PrivilegeChoice> for Option<Privilege> {
-    fn from(choice: PrivilegeChoice) -> Self {
-        match choice {
-            PrivilegeChoice::Auto => None,
-            PrivilegeChoice::Ring0 => Some(Privilege::Ring0),
-            PrivilegeChoice::Ring3 => Some(Privilege::Ring3),
-        }
-    }
-}
-
-/// `--carrier`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CarrierChoice {
-    Auto,
-    Vmcall,
-    Vmmcall,
-    Pio,
-}
-
-impl From<CarrierChoice> for Option<Carrier> {
-    fn from(choice: CarrierChoice) -> Self {
-        match choice {
-            CarrierChoice::Auto => None,
-            CarrierChoice::Vmcall => Some(Carrier::Vmcall),
-            CarrierChoice::Vmmcall => Some(Carrier::Vmmcall),
-            CarrierChoice::Pio => Some(Carrier::Pio),
-        }
-    }
+    #[command(flatten)]
+    guest: GuestArgs,
 }
 
 /// Runs guests.
@@ -199,17 +144,14 @@ impl GuestRequest {
 
 impl Request {
     fn new(args: RunArgs) -> Result<Self, Failure> {
-        let mut words = vec![args.cmdline];
-        words.extend(args.words);
-        words.retain(|word| !word.is_empty());
         let first = GuestRequest {
             source: args.image.into(),
             config: VmConfig {
-                memory: args.mem,
-                vcpus: args.vcpus,
-                privilege: args.privilege.into(),
-                carrier: args.carrier.into(),
-                command_line: words.join(" "),
+                memory: args.guest.mem,
+                vcpus: args.guest.vcpus,
+                privilege: args.guest.privilege.into(),
+                carrier: args.guest.carrier.into(),
+                command_line: args.guest.command_line(),
                 initrd: None,
                 seat: Seat::alone(),
                 devices: args.devices.into_specs()?,

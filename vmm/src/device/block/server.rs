@@ -211,6 +211,11 @@ impl<'a> Server<'a> {
     async fn sleep(&mut self) -> Result<bool, DeviceError> {
         let limited = self.limited;
         let gate = Arc::clone(&self.gate);
+        // It may have been closed since the last look. Then there is nobody who would ring or end
+        // this wait.
+        if gate.is_closed() && self.engine.in_flight() == 0 {
+            return Ok(false);
+        }
         // A request that cannot be started is not waited for.
         let listens = limited.is_none() && self.in_flight.has_room() && !gate.is_closed();
         let queues = self.queues.iter_mut().filter(|_| listens);

@@ -4,10 +4,10 @@ use crate::cli::client::connection::Common;
 use crate::cli::client::devices::DeviceArgs;
 use crate::cli::client::labels;
 use crate::cli::client::place::{self, here};
+use crate::cli::duration;
 use crate::cli::exit_code::Failure;
+use crate::cli::guest_args::{CarrierChoice, GuestArgs, PrivilegeChoice};
 use crate::cli::output::{print_text, to_json};
-use crate::cli::run::{CarrierChoice, PrivilegeChoice, parse_vcpus};
-use crate::cli::{duration, size};
 use clap::Args;
 use paravane_api::VmSpec;
 use paravane_api::spec::{self, Grace, Image, Resources, Restart, RestartPolicy};
@@ -34,21 +34,6 @@ pub struct CreateArgs {
     /// Start it, as is done anyway
     #[arg(long)]
     start: bool,
-    /// The guest's memory: bytes, or with one of the units K, M, G and T
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = size::parse)]
-    mem: u64,
-    /// How many vCPUs the guest has
-    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_vcpus)]
-    vcpus: u32,
-    /// The privilege level of the guest kernel; auto takes what is fastest there
-    #[arg(long, value_enum, default_value_t = PrivilegeChoice::Auto)]
-    privilege: PrivilegeChoice,
-    /// What carries hypercalls; auto takes what is fastest there
-    #[arg(long, value_enum, default_value_t = CarrierChoice::Auto)]
-    carrier: CarrierChoice,
-    /// The guest's command line
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    cmdline: String,
     /// A file for the guest to find in its memory, named as an image is
     #[arg(long, value_name = "FILE")]
     initrd: Option<String>,
@@ -73,9 +58,8 @@ pub struct CreateArgs {
     /// The processors it may use, as in 0-3,6
     #[arg(long, value_name = "LIST")]
     cpus: Option<String>,
-    /// More words for the guest's command line
-    #[arg(last = true, value_name = "WORDS")]
-    words: Vec<String>,
+    #[command(flatten)]
+    guest: GuestArgs,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -98,9 +82,6 @@ pub async fn create(args: CreateArgs) -> Result<ExitCode, Failure> {
 
 impl CreateArgs {
     fn into_spec(self) -> Result<VmSpec, String> {
-        let mut words = vec![self.cmdline];
-        words.extend(self.words);
-        words.retain(|word| !word.is_empty());
         let labels = labels::unique(self.labels)?;
         let initrd = self.initrd.map(|path| place::file(&path, here()));
         let grace = self.grace.map(|grace| u32::try_from(grace.as_millis()));
@@ -108,21 +89,21 @@ impl CreateArgs {
             name: self.name,
             image: Image(place::image(&self.image, here())?),
             initrd: initrd.transpose()?,
-            command_line: words.join(" "),
+            command_line: self.guest.command_line(),
             resources: Resources {
-                vcpus: self.vcpus,
-                memory: self.mem,
+                vcpus: self.guest.vcpus,
+                memory: self.guest.mem,
                 cpu_weight: self.cpu_weight,
                 cpu_quota: self.cpu_quota,
                 cpus: self.cpus,
                 memory_overhead: None,
             },
-            privilege: match self.privilege {
+            privilege: match self.guest.privilege {
                 PrivilegeChoice::Auto => spec::Privilege::Auto,
                 PrivilegeChoice::Ring0 => spec::Privilege::Ring0,
                 PrivilegeChoice::Ring3 => spec::Privilege::Ring3,
             },
-            carrier: match self.carrier {
+            carrier: match self.guest.carrier {
                 CarrierChoice::Auto => spec::Carrier::Auto,
                 CarrierChoice::Vmcall => spec::Carrier::Vmcall,
                 CarrierChoice::Vmmcall => spec::Carrier::Vmmcall,

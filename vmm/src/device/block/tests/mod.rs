@@ -276,6 +276,26 @@ fn an_idle_disk_is_not_woken() {
     assert_eq!(rig.one(IN, 0, &[(DATA, 512, true)]), OK);
 }
 
+/// The gate closes while the disk works, looks for work, or is about to sleep.
+#[test]
+fn a_disk_is_held_whatever_it_is_about_to_do() {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let file = file();
+    let mut rig = disk(&file, "");
+    let gate = rig.gate();
+    for round in 0..4000 {
+        assert_eq!(rig.one(IN, 3, &[(DATA, 4096, true)]), OK);
+        // The disk looks for work for 20 to 200 us.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_nanos(round * 7919 % 250_000) {
+            std::hint::spin_loop();
+        }
+        gate.close();
+        assert!(gate.wait_until_held(Instant::now() + PATIENCE), "{round}");
+        gate.open();
+    }
+}
+
 #[test]
 fn a_rate_is_kept() {
     let file = file();

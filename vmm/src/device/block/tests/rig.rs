@@ -3,10 +3,12 @@
 use crate::device::block::BlockOptions;
 use crate::device::block::request::Header;
 use crate::device::features::{RING_EVENT_IDX, VERSION_1};
+use crate::device::gate::Gate;
 use crate::device::spec::DeviceOptions;
 use crate::device::stats::QueueStats;
 use crate::device::tests::rig::{self, NEXT, WRITE};
 use pv_abi::Gpa;
+use std::sync::Arc;
 use zerocopy::IntoBytes;
 
 const RAM_SIZE: u64 = 64 << 20;
@@ -48,6 +50,11 @@ impl Rig {
 
     pub fn reset(&self) {
         self.rig.reset();
+    }
+
+    /// Where the thread of a disk that is being served is held.
+    pub fn gate(&self) -> Arc<Gate> {
+        self.rig.device().gate().unwrap()
     }
 
     pub fn needs_reset(&self) -> bool {
