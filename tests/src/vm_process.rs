@@ -55,6 +55,7 @@ pub fn plan(spec: VmSpec) -> ProcessPlan {
         spec,
         kvm: "/dev/kvm".into(),
         restore: None,
+        nice: 0,
         confinement: Confinement {
             enabled: true,
             ..Confinement::default()

@@ -23,6 +23,10 @@ pub struct ProcessPlan {
     pub restore: Option<PathBuf>,
     /// How the process confines itself.
     pub confinement: Confinement,
+    /// How much the process stands back for others where processors are short: its nice value, 0 to
+    /// 19.
+    #[serde(default)]
+    pub nice: u8,
     /// When the log is rotated.
     pub log: LogLimits,
 }

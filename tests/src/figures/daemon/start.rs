@@ -13,7 +13,7 @@ const AT_A_TIME: usize = 10;
 pub(super) async fn measure(rig: &Rig) -> Result<Vec<Figure>, String> {
     let one = |_| async {
         let begun = Instant::now();
-        let vm = rig.run("hello").await?;
+        let vm = rig.run("idle").await?;
         rig.first_output(&vm).await?;
         let taken = begun.elapsed();
         let deleted = rig.client.delete_vm(&vm.id, true).await;

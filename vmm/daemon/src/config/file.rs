@@ -162,6 +162,9 @@ pub struct Limits {
     pub connections: u32,
     /// How long it may take until a guest runs, in seconds.
     pub start_seconds: u32,
+    /// The nice value of VMs' processes, 0 to 19. As they stand back for others, the daemon and its
+    /// clients are served while guests use all processors; beside each other they are equal.
+    pub nice: u8,
 }
 
 impl Default for Limits {
@@ -172,6 +175,7 @@ impl Default for Limits {
             memory: 1 << 40,
             connections: 4096,
             start_seconds: 60,
+            nice: 10,
         }
     }
 }
@@ -218,7 +222,8 @@ impl Limits {
             self.start_seconds.into(),
             (1..=3600).contains(&self.start_seconds),
             "1 to 3600",
-        )
+        )?;
+        range("limits.nice", self.nice.into(), self.nice <= 19, "0 to 19")
     }
 }
 

@@ -3,7 +3,7 @@
 use super::text::{Kind, Text, count};
 use crate::app::Shared;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use paravane_api::stats::Histogram;
@@ -68,7 +68,8 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     let status = response.status();
     app.requests.count(label, &route, status.as_u16(), ns);
     span.in_scope(|| {
-        if status.is_server_error() {
+        // Who is told to wait is no defect.
+        if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
             tracing::warn!(%method, path, %status, us = ns / 1000);
         } else {
             tracing::info!(%method, path, %status, us = ns / 1000);

@@ -29,6 +29,7 @@ impl Context {
                 cgroup: cgroup.map(|path| path.display().to_string()),
                 ..confinement(&runtime.confinement, record.slot)
             },
+            nice: runtime.limits.nice,
             log: runtime.log,
         })
     }

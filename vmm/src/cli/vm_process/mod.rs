@@ -9,6 +9,7 @@ mod descriptors;
 mod ended;
 mod guest_image;
 mod panics;
+mod scheduling;
 mod starting;
 mod stop;
 mod supervisor;
@@ -121,6 +122,7 @@ fn run_plan(
     log: &Arc<Log>,
     mut stages: Stages,
 ) -> Result<u8, Failure> {
+    scheduling::stand_back(plan.nice, log);
     let spec = &plan.spec;
     let source = match spec.image.0.as_str() {
         BUILTIN => ImageSource::BuiltIn,

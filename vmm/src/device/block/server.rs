@@ -211,9 +211,10 @@ impl<'a> Server<'a> {
     async fn sleep(&mut self) -> Result<bool, DeviceError> {
         let limited = self.limited;
         let gate = Arc::clone(&self.gate);
-        // It may have been closed since the last look. Then there is nobody who would ring or end
-        // this wait.
+        // It may have been closed since the last look. Then nobody would end this wait, but whoever
+        // ends the device, and so has a turn.
         if gate.is_closed() && self.engine.in_flight() == 0 {
+            tokio::task::yield_now().await;
             return Ok(false);
         }
         // A request that cannot be started is not waited for.

@@ -297,6 +297,20 @@ fn a_disk_is_held_whatever_it_is_about_to_do() {
 }
 
 #[test]
+fn a_disk_that_is_held_can_end() {
+    let file = file();
+    let mut rig = disk(&file, "");
+    assert_eq!(rig.one(IN, 3, &[(DATA, 4096, true)]), OK);
+    let gate = rig.gate();
+    gate.close();
+    assert!(gate.wait_until_held(Instant::now() + Duration::from_secs(30)));
+    rig.reset();
+    // It is another one that is served now.
+    rig.start(u64::MAX);
+    assert_eq!(rig.one(IN, 3, &[(DATA, 4096, true)]), OK);
+}
+
+#[test]
 fn a_rate_is_kept() {
     let file = file();
     let mut rig = disk(&file, ",iops=200");
