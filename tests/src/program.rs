@@ -2,7 +2,7 @@
 
 use crate::workspace;
 use rustix::process::{Pid, Signal, kill_process};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
@@ -42,6 +42,23 @@ pub fn path() -> PathBuf {
         path.display()
     );
     path
+}
+
+/// A search path in which the name `paravane` means the program under test, as long as the folder
+/// is there.
+///
+/// # Panics
+///
+/// When there is no temporary folder to be had.
+pub fn search_path() -> (tempfile::TempDir, OsString) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::os::unix::fs::symlink(path(), directory.path().join("paravane"))
+        .expect("a link to the program");
+    let old = std::env::var_os("PATH").unwrap_or_default();
+    let mut paths: Vec<PathBuf> = vec![directory.path().into()];
+    paths.extend(std::env::split_paths(&old));
+    let path = std::env::join_paths(paths).expect("a search path");
+    (directory, path)
 }
 
 /// Whether this machine has a KVM for a test that boots a guest on it. If not, says so, or

@@ -5,7 +5,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use paravane_browser::{Browser, Page};
 use paravane_tests::lanes;
 use paravane_tests::program::{self, Running};
+use std::fs::Permissions;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -38,6 +40,9 @@ struct Daemon {
 impl Daemon {
     fn start() -> Result<Self, String> {
         let folder = TempDir::new().map_err(|error| error.to_string())?;
+        // VMs' processes reach their folders through it, as users of their own.
+        let passable = Permissions::from_mode(0o711);
+        std::fs::set_permissions(folder.path(), passable).map_err(|error| error.to_string())?;
         let token = folder.path().join("token");
         std::fs::write(&token, TOKEN).map_err(|error| error.to_string())?;
         // A port that was free a moment ago.

@@ -28,6 +28,7 @@ mod routes;
 mod serve;
 mod service;
 mod snapshots;
+mod state_dir;
 mod stats;
 mod store;
 mod time;

@@ -11,14 +11,12 @@ use crate::logs::Watches;
 use crate::metrics::RequestFigures;
 use crate::registry::Registry;
 use crate::snapshots::Snapshots;
+use crate::state_dir::StateDir;
 use crate::store::{self, Change, Contents, StoreError, VmRecord};
 use crate::vm::{self, Context, Groups, Origin};
 use crate::{routes, serve, time};
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{DirBuilder, File};
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,49 +53,6 @@ pub enum ServiceError {
     Locked(PathBuf),
 }
 
-/// The state folder, which no other daemon uses as long as this exists.
-#[derive(Debug)]
-struct StateDir {
-    path: PathBuf,
-    lock: File,
-}
-
-impl Drop for StateDir {
-    fn drop(&mut self) {
-        // A process that is just being started may have a copy of the descriptor, until its exec.
-        let _ = flock(&self.lock, FlockOperation::Unlock);
-    }
-}
-
-impl StateDir {
-    fn take(path: &Path) -> Result<Self, ServiceError> {
-        let failed = |at: PathBuf| move |error| ServiceError::File(at, error);
-        // The folders of VMs are reached through it by their own users.
-        for folder in [path.to_path_buf(), path.join("vms")] {
-            let mut builder = DirBuilder::new();
-            let made = builder.recursive(true).mode(0o711).create(&folder);
-            made.map_err(failed(folder))?;
-        }
-        let name = path.join("lock");
-        let lock = File::create(&name).map_err(failed(name.clone()))?;
-        let private = std::fs::Permissions::from_mode(0o600);
-        lock.set_permissions(private)
-            .map_err(failed(name.clone()))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self {
-                path: path.to_path_buf(),
-                lock,
-            }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(ServiceError::Locked(path.to_path_buf())),
-            Err(error) => Err(ServiceError::File(name, error.into())),
-        }
-    }
-
-    fn database(&self) -> PathBuf {
-        self.path.join("state.redb")
-    }
-}
-
 /// Checks the database of a state folder, as `--check` does. Says how many VMs it knows.
 ///
 /// # Errors
@@ -119,6 +74,9 @@ pub async fn run(
     end: impl Future<Output = ()>,
 ) -> Result<(), ServiceError> {
     let state = StateDir::take(&config.state_dir)?;
+    if config.runtime.confinement.gives_users() {
+        state.warn_if_closed();
+    }
     let listeners = listen::open(&config).await?;
     let (store, contents) = store::open(&state.database())?;
     let watches = Watches::new().map_err(ServiceError::Watch)?;

@@ -46,20 +46,6 @@ fn gaps(kept: &[u32]) -> Vec<(u32, u32)> {
     gaps
 }
 
-/// Has a descriptor closed by execve(2), or not.
-///
-/// # Errors
-///
-/// It is none.
-pub fn set_inherited(descriptor: RawFd, inherited: bool) -> io::Result<()> {
-    let flags = if inherited { 0 } else { libc::FD_CLOEXEC };
-    // SAFETY: the call takes numbers, and changes a flag.
-    match unsafe { libc::fcntl(descriptor, libc::F_SETFD, flags) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

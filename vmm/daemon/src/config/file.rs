@@ -134,6 +134,11 @@ impl Default for Confinement {
 }
 
 impl Confinement {
+    /// Whether VMs' processes are users of their own.
+    pub fn gives_users(&self) -> bool {
+        self.enabled && self.uid_count > 0 && rustix::process::geteuid().is_root()
+    }
+
     pub(super) fn checked(self) -> Result<Self, ConfigError> {
         let last = self.uid_base.checked_add(self.uid_count);
         let right =
@@ -254,5 +259,48 @@ impl File {
                 message: error.message().to_string(),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKAGED: &str = include_str!("../../../packaging/daemon.toml");
+
+    fn parse(text: &str) -> File {
+        toml::from_str(text).expect("it is a configuration")
+    }
+
+    #[track_caller]
+    fn assert_default(file: &File) {
+        assert_eq!(format!("{file:#?}"), format!("{:#?}", File::default()));
+    }
+
+    #[test]
+    fn the_packaged_file_changes_nothing() {
+        assert_default(&parse(PACKAGED));
+    }
+
+    #[test]
+    fn the_packaged_file_shows_what_holds_without_it() {
+        let shown: Vec<_> = PACKAGED
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                // A comment has a blank there, a setting has none.
+                Some(setting) if !setting.starts_with(' ') => setting,
+                _ => line,
+            })
+            .collect();
+        let mut shown = parse(&shown.join("\n"));
+        let path = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(shown.socket.take(), path("/run/paravane.sock"));
+        assert_eq!(shown.state_dir.take(), path("/var/lib/paravane"));
+        assert_eq!(shown.kvm.take(), path("/dev/kvm"));
+        // There is none without it, so these are examples.
+        let listen = std::mem::take(&mut shown.listen);
+        assert!(listen.address.is_some() && listen.token_file.is_some());
+        assert!(listen.tls.is_some_and(|tls| tls.client_ca.is_some()));
+        assert_default(&shown);
     }
 }

@@ -4,8 +4,9 @@ use crate::cgroup::{Cgroup, CgroupError, Hierarchy, Limits};
 use paravane_api::check;
 use paravane_api::problem::FieldError;
 use paravane_api::spec::Resources;
+use std::env;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// The group of the daemon itself, beside those of VMs: a group that passes controllers on has
@@ -14,7 +15,11 @@ const OWN: &str = "daemon";
 
 /// Where VMs have their groups.
 #[derive(Debug)]
-pub struct Groups(Result<Hierarchy, String>);
+pub struct Groups {
+    hierarchy: Result<Hierarchy, String>,
+    /// Why no limits are set.
+    no_limits: Option<&'static str>,
+}
 
 /// The group of a VM that is being started.
 #[derive(Debug)]
@@ -31,18 +36,35 @@ impl Groups {
     pub fn new(wanted: bool) -> Self {
         if !wanted {
             let why = "confinement.cgroups is false in the daemon's configuration";
-            return Self(Err(why.to_string()));
+            return Self {
+                hierarchy: Err(why.to_string()),
+                no_limits: None,
+            };
         }
-        let found = Hierarchy::find().and_then(|found| {
+        let by_service_manager = env::var_os("NOTIFY_SOCKET").is_some();
+        let mut no_limits = None;
+        let hierarchy = Hierarchy::find().and_then(|found| {
+            no_limits = hinders_restart(found.own(), by_service_manager);
             // A daemon that is started again in the place of another may be in its group.
             let found = found.above(OWN);
             found.move_self_into(OWN)?;
             Ok(found)
         });
-        if let Err(error) = &found {
+        if let Err(error) = &hierarchy {
             tracing::info!("VMs have no control groups: {error}");
         }
-        Self(found.map_err(|error| error.to_string()))
+        Self {
+            hierarchy: hierarchy.map_err(|error| error.to_string()),
+            no_limits,
+        }
+    }
+
+    /// Where a group with these limits is made.
+    fn place(&self, limits: &Limits) -> Result<&Hierarchy, String> {
+        match self.no_limits {
+            Some(why) if *limits != Limits::default() => Err(why.to_string()),
+            _ => self.hierarchy.as_ref().map_err(Clone::clone),
+        }
     }
 
     /// Which of the limits that are asked for cannot be had. `at` is where they are.
@@ -60,7 +82,7 @@ impl Groups {
     }
 
     fn try_out(&self, limits: &Limits) -> Result<(), String> {
-        let hierarchy = self.0.as_ref().map_err(Clone::clone)?;
+        let hierarchy = self.place(limits)?;
         let name = format!("try-{}", Uuid::now_v7());
         let group = hierarchy.create(&name, limits).map_err(text)?;
         group.remove().map_err(text)
@@ -79,10 +101,10 @@ impl Groups {
             all.cpus = all.cpus.or(limits.cpus);
             all.memory = all.memory.or(limits.memory);
         }
-        let hierarchy = match &self.0 {
+        let hierarchy = match self.place(&all) {
             Ok(hierarchy) => hierarchy,
             Err(_) if all == Limits::default() => return Ok(None),
-            Err(why) => return Err(why.clone()),
+            Err(why) => return Err(why),
         };
         let group = hierarchy.create(&name(id), &all).map_err(text)?;
         Ok(Some(Group {
@@ -93,7 +115,9 @@ impl Groups {
 
     /// Removes the group of a VM that has no process.
     pub fn remove(&self, id: Uuid) {
-        let Ok(hierarchy) = &self.0 else { return };
+        let Ok(hierarchy) = &self.hierarchy else {
+            return;
+        };
         let removed = hierarchy
             .open(&name(id))
             .and_then(|group: Cgroup| group.remove());
@@ -102,6 +126,16 @@ impl Groups {
             tracing::warn!(vm = %id, "the control group is not removed: {error}");
         }
     }
+}
+
+/// Why limits would keep a service manager from starting the daemon again: it puts the daemon
+/// into the service's own group `own`, and into one that passes controllers on no process can go.
+fn hinders_restart(own: &Path, by_service_manager: bool) -> Option<&'static str> {
+    let hinders = by_service_manager && !own.ends_with(OWN);
+    hinders.then_some(
+        "with limits the daemon could not be restarted as long as VMs run: its systemd unit needs \
+         DelegateSubgroup=daemon, which systemd knows since version 254",
+    )
 }
 
 fn name(id: Uuid) -> String {
@@ -145,4 +179,34 @@ fn each(asked: &Resources) -> Vec<(&'static str, Limits)> {
         all.push(("memory_overhead", Limits { memory, ..none() }));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_not_set_where_they_would_hinder_a_restart() {
+        let service = Path::new("/sys/fs/cgroup/system.slice/paravane.service");
+        assert!(hinders_restart(service, true).is_some());
+        assert!(hinders_restart(&service.join(OWN), true).is_none());
+        assert!(hinders_restart(service, false).is_none());
+        let groups = Groups {
+            hierarchy: Err("no group".to_string()),
+            no_limits: Some("no restart"),
+        };
+        let limited = Resources {
+            cpu_weight: Some(50),
+            ..Resources::default()
+        };
+        let errors = groups.check(&limited, "/spec");
+        assert_eq!(errors[0].detail, "no restart");
+        assert!(groups.make(Uuid::nil(), &limited).is_err());
+        assert!(
+            groups
+                .make(Uuid::nil(), &Resources::default())
+                .unwrap()
+                .is_none()
+        );
+    }
 }
