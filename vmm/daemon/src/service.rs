@@ -12,12 +12,13 @@ use crate::metrics::RequestFigures;
 use crate::registry::Registry;
 use crate::snapshots::Snapshots;
 use crate::store::{self, Change, Contents, StoreError, VmRecord};
-use crate::vm::{self, Context, Groups, Origin};
+use crate::vm::{self, Context, Groups, Origin, Private};
 use crate::{routes, serve, time};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File};
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,14 +84,23 @@ impl StateDir {
         let private = std::fs::Permissions::from_mode(0o600);
         lock.set_permissions(private)
             .map_err(failed(name.clone()))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self {
-                path: path.to_path_buf(),
-                lock,
-            }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(ServiceError::Locked(path.to_path_buf())),
-            Err(error) => Err(ServiceError::File(name, error.into())),
+        let tried_until = Instant::now() + listen::STARTING;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < tried_until => {
+                    std::thread::sleep(listen::LOOK);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(ServiceError::Locked(path.to_path_buf()));
+                }
+                Err(error) => return Err(ServiceError::File(name, error.into())),
+            }
         }
+        Ok(Self {
+            path: path.to_path_buf(),
+            lock,
+        })
     }
 
     fn database(&self) -> PathBuf {
@@ -120,6 +130,9 @@ pub async fn run(
 ) -> Result<(), ServiceError> {
     let state = StateDir::take(&config.state_dir)?;
     let listeners = listen::open(&config).await?;
+    let descriptors = listeners.descriptors().chain([state.lock.as_fd()]);
+    let private = Private::of(descriptors);
+    let private = private.map_err(|error| ServiceError::File(state.path.join("lock"), error))?;
     let (store, contents) = store::open(&state.database())?;
     let watches = Watches::new().map_err(ServiceError::Watch)?;
     let (ends, ending) = watch::channel(false);
@@ -143,6 +156,7 @@ pub async fn run(
         store,
         images: images.map_err(|error| ServiceError::File(folder, error))?,
         runtime: config.runtime.clone(),
+        private,
         folders: config.state_dir.join("vms"),
         registry: Arc::downgrade(&registry),
         tasks_end,
