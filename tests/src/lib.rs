@@ -5,6 +5,7 @@
 //! `tests/local.rs` runs it on this machine's KVM and `tests/lanes.rs` on the stock KVMs of
 //! [`lanes`], where the program `paravane-suite` is what runs it inside.
 
+pub mod daemon;
 pub mod figures;
 pub mod guests;
 pub mod hosted;
