@@ -6,6 +6,7 @@
 //! [`lanes`], where the program `paravane-suite` is what runs it inside. What is installed is tried
 //! in a [`system`] of its own.
 
+pub mod daemon;
 pub mod document;
 pub mod figures;
 pub mod guests;

@@ -39,9 +39,16 @@ pub struct Devices {
 pub struct Disk {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^[A-Za-z0-9._-]{1,31}$"))]
     pub id: Option<String>,
     /// The file or block device: an absolute path, or an image of the store (which is read-only),
     /// `sha256:` and 64 hexadecimal digits, or `store:NAME`.
+    #[cfg_attr(
+        feature = "schema",
+        schema(
+            pattern = "^(/[^\\x00]*|sha256:[0-9a-f]{64}|store:[A-Za-z0-9][A-Za-z0-9._-]{0,126})$"
+        )
+    )]
     pub source: String,
     /// The guest may not write.
     #[serde(default)]
@@ -51,18 +58,22 @@ pub struct Disk {
     pub format: Option<DiskFormat>,
     /// The serial number that the guest reads, at most 20 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^[ -~]{0,20}$"))]
     pub serial: Option<String>,
     /// Past the host's page cache.
     #[serde(default)]
     pub direct: bool,
     /// The most bytes a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1))]
     pub rate: Option<u64>,
     /// The most requests a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1))]
     pub iops: Option<u64>,
     /// Number of queues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 64))]
     pub queues: Option<u16>,
     /// Whether what the guest discards is given back to the host; so without this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,17 +98,24 @@ pub enum DiskFormat {
 pub struct Network {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^[A-Za-z0-9._-]{1,31}$"))]
     pub id: Option<String>,
     /// What it is connected to.
     pub connection: Connection,
     /// The MAC address that the guest is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schema(pattern = "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$")
+    )]
     pub mac: Option<String>,
     /// The largest packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 68))]
     pub mtu: Option<u16>,
     /// The most bytes a second each way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1))]
     pub rate: Option<u64>,
 }
 
@@ -135,10 +153,13 @@ pub enum Connection {
 pub struct Share {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^[A-Za-z0-9._-]{1,31}$"))]
     pub id: Option<String>,
     /// The folder's absolute path.
+    #[cfg_attr(feature = "schema", schema(pattern = "^/[^\\x00]*$"))]
     pub path: String,
     /// The name by which the guest finds it.
+    #[cfg_attr(feature = "schema", schema(pattern = "^[^\\x00]{1,36}$"))]
     pub tag: String,
 }
 
@@ -149,12 +170,14 @@ pub struct Share {
 pub struct Vsock {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^[A-Za-z0-9._-]{1,31}$"))]
     pub id: Option<String>,
     /// The guest's context id.
-    #[cfg_attr(feature = "schema", schema(minimum = 3))]
+    #[cfg_attr(feature = "schema", schema(minimum = 3, maximum = 4_294_967_294_u32))]
     pub cid: u32,
     /// The Unix socket where both meet; without one, `vsock.sock` in the VM's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^/[^\\x00]{0,106}$"))]
     pub path: Option<String>,
 }
 
@@ -165,6 +188,7 @@ pub struct Vsock {
 pub struct Port {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^[A-Za-z0-9._-]{1,31}$"))]
     pub name: Option<String>,
     /// The host's end.
     pub end: PortEnd,
@@ -188,5 +212,6 @@ pub enum PortEnd {
 pub struct Rng {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^[A-Za-z0-9._-]{1,31}$"))]
     pub id: Option<String>,
 }

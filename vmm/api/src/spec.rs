@@ -19,6 +19,12 @@ pub struct VmSpec {
     pub image: Image,
     /// A file for the guest to find in its memory, named as an image is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schema(
+            pattern = "^(/[^\\x00]*|sha256:[0-9a-f]{64}|store:[A-Za-z0-9][A-Za-z0-9._-]{0,126})$"
+        )
+    )]
     pub initrd: Option<String>,
     /// The guest's command line.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -49,7 +55,13 @@ pub struct VmSpec {
 
 /// The name of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(
+        pattern = "^(builtin|/[^\\x00]*|sha256:[0-9a-f]{64}|store:[A-Za-z0-9][A-Za-z0-9._-]{0,126})$"
+    )
+)]
 #[serde(transparent)]
 pub struct Image(pub String);
 
@@ -85,7 +97,7 @@ pub struct Resources {
     /// RAM in bytes, a multiple of 4096.
     #[cfg_attr(
         feature = "schema",
-        schema(minimum = 4096, maximum = 1_099_511_627_776_i64)
+        schema(minimum = 4096, maximum = 1_099_511_627_776_i64, multiple_of = 4096)
     )]
     pub memory: u64,
     /// Its share of a busy processor beside other VMs', 100 being usual: `cpu.weight` of cgroup
@@ -100,11 +112,18 @@ pub struct Resources {
     /// The processors it may use, such as `0-3,6`: `cpuset.cpus` of cgroup v2, or the affinity of
     /// its threads where there is no such controller.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schema(pattern = "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$")
+    )]
     pub cpus: Option<String>,
     /// The most host memory its process may have beside the guest's RAM, in bytes: `memory.max` of
     /// cgroup v2 is the sum.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(minimum = 16_777_216))]
+    #[cfg_attr(
+        feature = "schema",
+        schema(minimum = 16_777_216, maximum = 1_099_511_627_776_i64)
+    )]
     pub memory_overhead: Option<u64>,
 }
 
@@ -166,6 +185,7 @@ pub struct Restart {
     pub backoff_max_ms: u32,
     /// After how many failures in a row it is given up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1))]
     pub max_failures: Option<u32>,
 }
 

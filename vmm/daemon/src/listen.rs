@@ -8,12 +8,20 @@ use rustix::io::Errno;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
+
+/// How long what belonged to a daemon that was killed may seem to belong to somebody: a process
+/// that it was just starting has copies of its descriptors until its exec.
+pub const STARTING: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether that is over.
+pub const LOOK: Duration = Duration::from_millis(10);
 
 /// Why the daemon cannot listen.
 #[derive(Debug, Error)]
@@ -58,6 +66,14 @@ pub struct Tcp {
     pub tls: Option<TlsAcceptor>,
 }
 
+impl Listeners {
+    /// The descriptors of all of them.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let tcp = self.tcp.iter().map(|tcp| tcp.listener.as_fd());
+        self.unix.iter().map(UnixListener::as_fd).chain(tcp)
+    }
+}
+
 /// Opens what the configuration asks for, or takes the Unix sockets that the service manager
 /// passed on (`sd_listen_fds(3)`).
 ///
@@ -68,7 +84,7 @@ pub async fn open(config: &Config) -> Result<Listeners, ListenError> {
     let mut unix = passed().map_err(ListenError::Passed)?;
     let mut file = None;
     if unix.is_empty() {
-        unix.push(bind(&config.socket)?);
+        unix.push(bind_patiently(&config.socket).await?);
         file = Some(config.socket.clone());
     }
     let tcp = match &config.listen {
@@ -104,6 +120,18 @@ fn of_descriptor(fd: RawFd) -> io::Result<UnixListener> {
     let listener = std::os::unix::net::UnixListener::from(fd);
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
+}
+
+async fn bind_patiently(path: &Path) -> Result<UnixListener, ListenError> {
+    let tried_until = Instant::now() + STARTING;
+    loop {
+        match bind(path) {
+            Err(ListenError::Live(_)) if Instant::now() < tried_until => {
+                tokio::time::sleep(LOOK).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Binds a Unix socket that only its owner can use. A socket file where nobody listens is what a

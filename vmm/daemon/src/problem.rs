@@ -164,10 +164,10 @@ impl IntoResponse for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        let kind = if error.is_full() {
-            Kind::StorageFull
-        } else {
-            Kind::Internal
+        let kind = match &error {
+            StoreError::Full => Kind::StorageFull,
+            StoreError::Closed => Kind::Unavailable,
+            _ => Kind::Internal,
         };
         Self::new(kind, error.to_string())
     }

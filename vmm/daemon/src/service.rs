@@ -13,10 +13,11 @@ use crate::registry::Registry;
 use crate::snapshots::Snapshots;
 use crate::state_dir::StateDir;
 use crate::store::{self, Change, Contents, StoreError, VmRecord};
-use crate::vm::{self, Context, Groups, Origin};
+use crate::vm::{self, Context, Groups, Origin, Private};
 use crate::{routes, serve, time};
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,6 +79,10 @@ pub async fn run(
         state.warn_if_closed();
     }
     let listeners = listen::open(&config).await?;
+    let descriptors = listeners.descriptors().chain([state.as_fd()]);
+    let private = Private::of(descriptors);
+    let private =
+        private.map_err(|error| ServiceError::File(config.state_dir.join("lock"), error))?;
     let (store, contents) = store::open(&state.database())?;
     let watches = Watches::new().map_err(ServiceError::Watch)?;
     let (ends, ending) = watch::channel(false);
@@ -101,6 +106,7 @@ pub async fn run(
         store,
         images: images.map_err(|error| ServiceError::File(folder, error))?,
         runtime: config.runtime.clone(),
+        private,
         folders: config.state_dir.join("vms"),
         registry: Arc::downgrade(&registry),
         tasks_end,

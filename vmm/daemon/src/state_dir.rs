@@ -1,11 +1,14 @@
 //! The state folder.
 
+use crate::listen;
 use crate::service::ServiceError;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// The state folder, which no other daemon uses as long as this exists.
 #[derive(Debug)]
@@ -18,6 +21,12 @@ impl Drop for StateDir {
     fn drop(&mut self) {
         // A process that is just being started may have a copy of the descriptor, until its exec.
         let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
+impl AsFd for StateDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 }
 
@@ -37,14 +46,23 @@ impl StateDir {
         let private = Permissions::from_mode(0o600);
         lock.set_permissions(private)
             .map_err(failed(name.clone()))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self {
-                path: path.to_path_buf(),
-                lock,
-            }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(ServiceError::Locked(path.to_path_buf())),
-            Err(error) => Err(ServiceError::File(name, error.into())),
+        let tried_until = Instant::now() + listen::STARTING;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < tried_until => {
+                    std::thread::sleep(listen::LOOK);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(ServiceError::Locked(path.to_path_buf()));
+                }
+                Err(error) => return Err(ServiceError::File(name, error.into())),
+            }
         }
+        Ok(Self {
+            path: path.to_path_buf(),
+            lock,
+        })
     }
 
     /// Warns if the processes of VMs, which are users of their own, cannot reach their folders.

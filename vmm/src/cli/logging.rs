@@ -2,6 +2,7 @@
 
 use super::exit_code::Failure;
 use std::env;
+use std::io::IsTerminal;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
@@ -11,7 +12,9 @@ const VARIABLE: &str = "PARAVANE_LOG";
 
 /// Starts to log what [`VARIABLE`] says, by default warnings and errors, on stderr.
 pub fn start() -> Result<(), Failure> {
-    start_with(fmt::layer().with_writer(std::io::stderr))
+    let is_terminal = std::io::stderr().is_terminal();
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    start_with(layer.with_ansi(is_terminal))
 }
 
 /// Starts to log the same elsewhere.

@@ -1,5 +1,6 @@
 //! What requests carry.
 
+use super::rest::discard;
 use crate::idempotency::RequestKey;
 use crate::problem::{Error, Kind, Result};
 use axum::body::Bytes;
@@ -55,23 +56,26 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
 }
 
 async fn read(request: Request) -> Result<(Bytes, HeaderMap, RequestKey)> {
-    let (parts, body) = request.into_parts();
-    let limited = Limited::new(body, MAX_JSON).collect();
-    let bytes = tokio::time::timeout(BODY_LIMIT, limited)
+    let (parts, mut body) = request.into_parts();
+    let limited = Limited::new(&mut body, MAX_JSON).collect();
+    let came = tokio::time::timeout(BODY_LIMIT, limited)
         .await
         .map_err(|_| {
             let detail = format!("the body has not come within {} s", BODY_LIMIT.as_secs());
             Error::new(Kind::TimedOut, detail)
-        })?
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                let detail = format!("the body has more than {MAX_JSON} bytes");
-                Error::new(Kind::TooLarge, detail)
-            } else {
-                Error::new(Kind::BadRequest, format!("the body did not come: {error}"))
-            }
-        })?
-        .to_bytes();
+        })?;
+    let bytes = match came {
+        Ok(bytes) => bytes.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            discard(&mut body).await;
+            let detail = format!("the body has more than {MAX_JSON} bytes");
+            return Err(Error::new(Kind::TooLarge, detail));
+        }
+        Err(error) => {
+            let detail = format!("the body did not come: {error}");
+            return Err(Error::new(Kind::BadRequest, detail));
+        }
+    };
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let key = RequestKey::of(&parts.method, path, &parts.headers, &bytes)?;
     Ok((bytes, parts.headers, key))

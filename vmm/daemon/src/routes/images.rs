@@ -1,7 +1,9 @@
 //! The store of images.
 
 use super::carry_out::created;
+use super::params::PageParams;
 use super::query::Query;
+use super::rest::discard;
 use crate::app::{App, Shared};
 use crate::images::{Upload, resolve};
 use crate::problem::{Error, Kind, Result};
@@ -21,7 +23,8 @@ const PART_LIMIT: Duration = Duration::from_secs(30);
 /// Adds an image: the body is the file. The same file again is the same image. A name that led
 /// to another image leads to this one from now on; VMs keep the image they were created with.
 #[utoipa::path(post, path = "/v1/images", tag = "images", operation_id = "add_image",
-    params(("name" = Option<String>, Query, description = "A name for it")),
+    params(("name" = Option<String>, Query, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$",
+        description = "A name for it")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, body = StoredImage, description = "The image",
@@ -40,14 +43,34 @@ pub async fn add(
         return Err(Error::parameter("name", wrong));
     }
     let images = &app.context.images;
-    let mut upload = Upload::begin(images, app.config.max_image).await?;
+    let mut upload = match Upload::begin(images, app.config.max_image).await {
+        Ok(upload) => upload,
+        Err(error) => {
+            discard(&mut body).await;
+            return Err(error);
+        }
+    };
+    if let Err(error) = receive(&mut body, &mut upload).await {
+        // What came of it takes no room meanwhile.
+        drop(upload);
+        if error.status() != StatusCode::REQUEST_TIMEOUT {
+            discard(&mut body).await;
+        }
+        return Err(error);
+    }
+    let image = upload.finish(images, app.host.clone(), name).await?;
+    created(&format!("/v1/images/{}", image.digest), &image)
+}
+
+/// Receives all of an image.
+async fn receive(body: &mut Body, upload: &mut Upload) -> Result<()> {
     loop {
         let part = tokio::time::timeout(PART_LIMIT, body.frame()).await;
         let part = part.map_err(|_| {
             let detail = format!("nothing of the body came for {} s", PART_LIMIT.as_secs());
             Error::new(Kind::TimedOut, detail)
         })?;
-        let Some(part) = part else { break };
+        let Some(part) = part else { return Ok(()) };
         let part = part.map_err(|error| {
             Error::new(Kind::BadRequest, format!("the body did not come: {error}"))
         })?;
@@ -55,16 +78,11 @@ pub async fn add(
             upload.take(&bytes).await?;
         }
     }
-    let image = upload.finish(images, app.host.clone(), name).await?;
-    created(&format!("/v1/images/{}", image.digest), &image)
 }
 
 /// The images, in the order of their digests.
 #[utoipa::path(get, path = "/v1/images", tag = "images", operation_id = "list_images",
-    params(
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many"),
-        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-    ),
+    params(PageParams),
     responses(
         (status = 200, body = Page<StoredImage>, description = "A page of images"),
         (status = "default", body = Problem, content_type = "application/problem+json",

@@ -2,6 +2,7 @@
 
 use super::carry_out::{carry_out, created, json};
 use super::extract::{Body, OptionalBody};
+use super::params::{KeyParam, PageParams};
 use super::query::Query;
 use super::vms::{begin, command, default_name};
 use crate::app::{App, Shared};
@@ -31,8 +32,7 @@ const MAX_COUNT: u32 = 1000;
     operation_id = "take_snapshot",
     params(
         ("vm" = String, Path, description = "Its id or name"),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "A request that comes again with the same key is carried out once"),
+        KeyParam,
     ),
     request_body = Option<TakeSnapshot>,
     responses(
@@ -75,14 +75,17 @@ async fn take_of(app: &App, handle: &Handle, asked: TakeSnapshot, turn: &Turn) -
         return Err(Error::new(Kind::InUse, detail));
     };
     let was_running = handle.now().vm.state == VmState::Running;
-    command(handle, Command::Pause).await?;
+    let stay = asked.stay_paused;
+    command(handle, |answer| Command::Rest { stay, answer }).await?;
     let view = handle.now();
     let taken = write(app, handle, id).await;
-    if was_running && !(asked.stay_paused && taken.is_ok()) {
-        let resumed = command(handle, Command::Resume).await;
-        if let Err(error) = resumed {
-            tracing::warn!(vm = %handle.id, "it is not resumed: {}", error.problem().detail);
-        }
+    let resumed = match stay {
+        false => command(handle, Command::GoOn).await,
+        true if was_running && taken.is_err() => command(handle, Command::Resume).await,
+        true => Ok(()),
+    };
+    if let Err(error) = resumed {
+        tracing::warn!(vm = %handle.id, "it is not resumed: {}", error.problem().detail);
     }
     let snapshot = Snapshot {
         id: id.to_string(),
@@ -119,10 +122,7 @@ async fn write(app: &App, handle: &Handle, id: Uuid) -> Result<u64> {
 
 /// All snapshots, in the order of their creation.
 #[utoipa::path(get, path = "/v1/snapshots", tag = "snapshots", operation_id = "list_snapshots",
-    params(
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many"),
-        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-    ),
+    params(PageParams),
     responses(
         (status = 200, body = Page<Snapshot>, description = "A page of snapshots"),
         (status = "default", body = Problem, content_type = "application/problem+json",
@@ -191,8 +191,7 @@ pub async fn remove(
     operation_id = "restore_snapshot",
     params(
         ("snapshot" = String, Path, description = "Its id or name"),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "A request that comes again with the same key is carried out once"),
+        KeyParam,
     ),
     request_body = RestoreSnapshot,
     responses(

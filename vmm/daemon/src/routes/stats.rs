@@ -1,5 +1,6 @@
 //! What VMs do and use.
 
+use super::params::PageParams;
 use super::query::Query;
 use crate::app::{App, Shared};
 use crate::problem::{Error, Kind, Result};
@@ -43,10 +44,7 @@ pub async fn one(
 /// What all VMs do and use, in the order of their creation. Those that do not say so within a
 /// second have no figures.
 #[utoipa::path(get, path = "/v1/stats", tag = "stats", operation_id = "stats",
-    params(
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many"),
-        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-    ),
+    params(PageParams),
     responses(
         (status = 200, body = Page<VmStatsEntry>, description = "A page of figures"),
         (status = "default", body = Problem, content_type = "application/problem+json",

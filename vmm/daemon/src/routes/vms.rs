@@ -2,6 +2,7 @@
 
 use super::carry_out::{carry_out, created};
 use super::extract::Body;
+use super::params::{KeyParam, PageParams};
 use super::query::Query;
 use crate::app::{App, Shared};
 use crate::await_state;
@@ -29,8 +30,7 @@ use uuid::Uuid;
             description = "In one of these states; several are separated by commas"),
         ("label" = Option<Vec<String>>, Query, style = Form, explode = true,
             description = "With these labels, each `KEY=VALUE` or `KEY`"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many"),
-        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+        PageParams,
     ),
     responses(
         (status = 200, body = Page<Vm>, description = "A page of VMs"),
@@ -97,8 +97,7 @@ impl Filter {
 /// Creates a VM, and starts it if that is asked for. With `start`, the answer comes when the
 /// guest runs. A VM that could not be started stays, so that its log can be read.
 #[utoipa::path(post, path = "/v1/vms", tag = "vms", operation_id = "create_vm",
-    params(("Idempotency-Key" = Option<String>, Header,
-        description = "A request that comes again with the same key is carried out once")),
+    params(KeyParam),
     request_body = CreateVm,
     responses(
         (status = 201, body = Vm, description = "The VM",

@@ -2,17 +2,19 @@
 
 use super::carry_out::{carry_out, json};
 use super::extract::OptionalBody;
+use super::params::KeyParam;
 use super::query::Query;
 use super::vms::command;
 use crate::app::Shared;
 use crate::await_state;
+use crate::idempotency::Turn;
 use crate::problem::{Error, Kind, Result};
 use crate::vm::Command;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Response, StatusCode};
-use paravane_api::vm::{StopVm, Vm};
+use paravane_api::vm::{StopVm, Vm, VmState};
 use paravane_api::{Problem, check};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -32,8 +34,7 @@ macro_rules! action {
         #[utoipa::path(post, path = $path, tag = "vms", operation_id = $id,
             params(
                 ("vm" = String, Path, description = "Its id or name"),
-                ("Idempotency-Key" = Option<String>, Header,
-                    description = "A request that comes again with the same key is carried out once"),
+                KeyParam,
             ),
             responses(
                 (status = 200, body = Vm, description = $done),
@@ -47,10 +48,10 @@ macro_rules! action {
             OptionalBody(body): OptionalBody<Nothing>,
         ) -> Result<Response<Body>> {
             query.finish()?;
-            Ok(carry_out(app, body.key, move |app, _| async move {
+            Ok(carry_out(app, body.key, move |app, turn| async move {
                 let handle = app.registry.find(&vm)?;
                 let work = $work;
-                let vm: Arc<Vm> = work(handle).await?;
+                let vm: Arc<Vm> = work(handle, turn).await?;
                 json(StatusCode::OK, &vm)
             })
             .await)
@@ -60,11 +61,19 @@ macro_rules! action {
 
 type Found = Arc<crate::vm::Handle>;
 
+/// The number of the start that this request, or the same one before, has brought about.
+fn accepted(turn: &Turn) -> Option<u64> {
+    turn.made().first()?.parse().ok()
+}
+
 action! {
     /// Starts a VM; the answer comes when the guest runs. One that runs is left alone.
     start, "/v1/vms/{vm}/start", "start_vm", "The guest runs",
-    async |handle: Found| {
-        let start = command(&handle, Command::Start).await?;
+    async |handle: Found, turn: Arc<Turn>| {
+        let start = match accepted(&turn) {
+            Some(start) => start,
+            None => command(&handle, |answer| Command::Start { turn, answer }).await?,
+        };
         await_state::started(&handle, start).await
     }
 }
@@ -72,7 +81,7 @@ action! {
 action! {
     /// Pauses a VM; the answer comes when the guest does not run.
     pause, "/v1/vms/{vm}/pause", "pause_vm", "The guest does not run",
-    async |handle: Found| {
+    async |handle: Found, _| {
         command(&handle, Command::Pause).await?;
         Ok::<_, Error>(handle.now().vm)
     }
@@ -81,7 +90,7 @@ action! {
 action! {
     /// Resumes a VM that was paused.
     resume, "/v1/vms/{vm}/resume", "resume_vm", "The guest runs",
-    async |handle: Found| {
+    async |handle: Found, _| {
         command(&handle, Command::Resume).await?;
         Ok::<_, Error>(handle.now().vm)
     }
@@ -90,8 +99,11 @@ action! {
 action! {
     /// Starts a VM anew without asking its guest; the answer comes when the guest runs.
     reset, "/v1/vms/{vm}/reset", "reset_vm", "The guest runs",
-    async |handle: Found| {
-        let start = command(&handle, Command::Reset).await?;
+    async |handle: Found, turn: Arc<Turn>| {
+        let start = match accepted(&turn) {
+            Some(start) => start,
+            None => command(&handle, |answer| Command::Reset { turn, answer }).await?,
+        };
         await_state::reached(&handle, start).await?;
         await_state::started(&handle, start).await
     }
@@ -102,8 +114,7 @@ action! {
 #[utoipa::path(post, path = "/v1/vms/{vm}/stop", tag = "vms", operation_id = "stop_vm",
     params(
         ("vm" = String, Path, description = "Its id or name"),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "A request that comes again with the same key is carried out once"),
+        KeyParam,
     ),
     request_body = Option<StopVm>,
     responses(
@@ -139,7 +150,8 @@ pub async fn stop(
 #[utoipa::path(get, path = "/v1/vms/{vm}/wait", tag = "vms", operation_id = "wait_vm",
     params(
         ("vm" = String, Path, description = "Its id or name"),
-        ("state" = String, Query, description = "The states, separated by commas"),
+        ("state" = Vec<VmState>, Query, style = Form, explode = false,
+            description = "The states, separated by commas"),
         ("timeout_ms" = Option<u64>, Query, maximum = 3_600_000,
             description = "How long, in milliseconds; a minute without it"),
     ),

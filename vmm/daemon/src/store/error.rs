@@ -46,13 +46,6 @@ pub enum StoreError {
     Closed,
 }
 
-impl StoreError {
-    /// Whether room on the disk would help.
-    pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full)
-    }
-}
-
 impl From<redb::Error> for StoreError {
     fn from(error: redb::Error) -> Self {
         let full = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG];

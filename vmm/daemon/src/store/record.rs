@@ -45,6 +45,9 @@ pub struct VmRecord {
     /// What its process was started with, where `spec` has changed since.
     #[serde(default)]
     pub started_spec: Option<Arc<VmSpec>>,
+    /// It is paused for a snapshot only, and goes on after it.
+    #[serde(default)]
+    pub goes_on: bool,
 }
 
 /// What a client asked for and takes until the VM's process has ended.

@@ -20,12 +20,23 @@ pub struct Store {
     db: Arc<Open>,
 }
 
-/// The open database. It is none while it cannot be opened: after an error of the disk the
-/// library wants it closed and opened anew.
+/// The database.
 #[derive(Debug)]
 struct Open {
     path: PathBuf,
-    db: RwLock<Option<Database>>,
+    state: RwLock<State>,
+}
+
+/// What the database is.
+#[derive(Debug)]
+enum State {
+    /// In use.
+    Open(Database),
+    /// To be opened by who needs it next: after an error of the disk the library wants it closed
+    /// and opened anew.
+    Shut,
+    /// Closed for ever.
+    Closed,
 }
 
 /// Changes that are made together or not at all.
@@ -43,7 +54,7 @@ impl Store {
         let (queue, groups) = mpsc::channel();
         let db = Arc::new(Open {
             path,
-            db: RwLock::new(Some(db)),
+            state: RwLock::new(State::Open(db)),
         });
         let writer = Arc::clone(&db);
         thread::Builder::new()
@@ -143,24 +154,31 @@ impl Open {
         &self,
         work: impl FnOnce(&Database) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let open = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        match &*open {
-            Some(db) => work(db),
-            None => Err(StoreError::Full),
+        self.ensure()?;
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Open(db) => work(db),
+            // An error shut it just now, of which the disk's being full is the usual one.
+            State::Shut => Err(StoreError::Full),
+            State::Closed => Err(StoreError::Closed),
         }
     }
 
-    /// Opens the database anew if it had to be closed.
+    /// Opens the database anew if it had to be shut.
     fn ensure(&self) -> Result<(), StoreError> {
-        let mut open = self.db.write().unwrap_or_else(PoisonError::into_inner);
-        if open.is_none() {
-            *open = Some(database(&self.path)?);
+        let is_shut = |state: &State| matches!(state, State::Shut);
+        if !is_shut(&self.state.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if is_shut(&state) {
+            *state = State::Open(database(&self.path)?);
         }
         Ok(())
     }
 
-    fn close(&self) {
-        *self.db.write().unwrap_or_else(PoisonError::into_inner) = None;
+    fn set(&self, next: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = next;
     }
 }
 
@@ -172,16 +190,14 @@ fn write_all(groups: &mpsc::Receiver<Group>, open: &Open) {
         {
             group.push(next);
         }
-        let result = open
-            .ensure()
-            .and_then(|()| open.with(|db| write(db, &group)));
+        let result = open.with(|db| write(db, &group));
         if let Err(error) = &result {
             tracing::error!("{error}");
-            open.close();
+            open.set(State::Shut);
         }
         let last = group.iter().any(|group| group.last);
         if last {
-            open.close();
+            open.set(State::Closed);
         }
         for done in group.into_iter().filter_map(|group| group.done) {
             // Who does not wait for the answer does not want it.

@@ -5,6 +5,7 @@ use super::connection::RequestError;
 use super::life::{ANSWER_LIMIT, END_LIMIT};
 use super::timers::Timer;
 use super::{Answer, Command, Update};
+use crate::idempotency::Turn;
 use crate::problem::{Error, Kind, Result};
 use crate::store::{Change, Pending};
 use paravane_api::event::EventKind;
@@ -17,8 +18,8 @@ impl Actor {
     pub(super) async fn command(&mut self, command: Command) {
         // Who gave up waiting does not want the answer.
         match command {
-            Command::Start(answer) => {
-                let accepted = self.start().await;
+            Command::Start { turn, answer } => {
+                let accepted = self.start(&turn).await;
                 let launch = matches!(accepted, Ok((_, true)));
                 let _ = answer.send(accepted.map(|(start, _)| start));
                 if launch {
@@ -33,10 +34,17 @@ impl Actor {
                 let result = self.stop(force, grace_ms).await;
                 let _ = answer.send(result);
             }
-            Command::Pause(answer) => self.change_phase(VmState::Paused, answer),
+            Command::Pause(answer) => self.pause(answer).await,
             Command::Resume(answer) => self.change_phase(VmState::Running, answer),
-            Command::Reset(answer) => {
-                let result = self.reset().await;
+            Command::Rest { stay, answer } => self.rest(stay, answer).await,
+            Command::GoOn(answer) if self.record.goes_on => {
+                self.change_phase(VmState::Running, answer);
+            }
+            Command::GoOn(answer) => {
+                let _ = answer.send(Ok(()));
+            }
+            Command::Reset { turn, answer } => {
+                let result = self.reset(&turn).await;
                 let _ = answer.send(result);
             }
             Command::Update(update, answer) => {
@@ -54,13 +62,14 @@ impl Actor {
     }
 
     /// The number of the start, and whether it is a new one.
-    async fn start(&mut self) -> Result<(u64, bool)> {
+    async fn start(&mut self, turn: &Turn) -> Result<(u64, bool)> {
         match self.record.state {
             VmState::Starting | VmState::Running if self.record.pending.is_none() => {
                 Ok((self.record.starts, false))
             }
             VmState::Stopped | VmState::Failed | VmState::Lost | VmState::Restarting => {
-                self.accept_start().await?;
+                let next = self.record.starts + 1;
+                self.accept_start(turn.claim(&[next.to_string()])?).await?;
                 Ok((self.record.starts, true))
             }
             _ => Err(self.wrong_state("started", "stopped, failed, lost or restarting")),
@@ -86,15 +95,17 @@ impl Actor {
                 self.tell(EventKind::Ended, Some("a client stopped it".to_string()));
                 Ok(())
             }
-            _ => self.end_by(Pending::Stop { grace_ms }).await,
+            _ => self.end_by(Pending::Stop { grace_ms }, None).await,
         }
     }
 
-    async fn reset(&mut self) -> Result<u64> {
+    async fn reset(&mut self, turn: &Turn) -> Result<u64> {
         match self.record.state {
             VmState::Running | VmState::Paused if self.record.pending.is_none() => {
-                self.end_by(Pending::Reset).await?;
-                Ok(self.record.starts + 1)
+                let next = self.record.starts + 1;
+                let claim = turn.claim(&[next.to_string()])?;
+                self.end_by(Pending::Reset, claim).await?;
+                Ok(next)
             }
             _ => Err(self.wrong_state("reset", "running or paused")),
         }
@@ -102,9 +113,10 @@ impl Actor {
 
     async fn delete(&mut self, force: bool) -> Result<()> {
         if !self.record.state.has_process() {
-            let change = Change::no_vm(self.record.id);
-            self.context.store.commit(vec![change]).await?;
-            self.removed().await;
+            let mut next = self.record.clone();
+            next.pending = Some(Pending::Delete);
+            self.save(next).await?;
+            self.remove().await;
             return Ok(());
         }
         if !force {
@@ -115,11 +127,12 @@ impl Actor {
             );
             return Err(Error::new(Kind::WrongState, detail));
         }
-        self.end_by(Pending::Delete).await
+        self.end_by(Pending::Delete, None).await
     }
 
-    /// Has the process end for a reason that is in the store when this returns.
-    async fn end_by(&mut self, pending: Pending) -> Result<()> {
+    /// Has the process end for a reason that is in the store when this returns, together with
+    /// what belongs to it.
+    async fn end_by(&mut self, pending: Pending, with: Option<Change>) -> Result<()> {
         let mut next = self.record.clone();
         next.pending = Some(match (self.record.pending, pending) {
             // A VM that is being deleted stays so.
@@ -128,7 +141,7 @@ impl Actor {
         });
         next.state = VmState::Stopping;
         let told = self.record.state == VmState::Stopping;
-        self.save(next).await?;
+        self.save_with(next, with).await?;
         self.publish();
         if !told {
             self.tell(EventKind::Stopping, None);
@@ -147,6 +160,41 @@ impl Actor {
         let grace = Duration::from_millis(u64::from(grace_ms));
         self.timers.set(Timer::Stop, grace + END_LIMIT);
         self.ask(Request::Stop { grace_ms }, ANSWER_LIMIT, Outcome::Stop);
+    }
+
+    /// Pauses it for a client: it does not go on by itself, also if it is paused for a snapshot.
+    async fn pause(&mut self, answer: Answer<()>) {
+        match self.keep_going_on(false).await {
+            Ok(()) => self.change_phase(VmState::Paused, answer),
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
+        }
+    }
+
+    /// Pauses it for a snapshot. That it goes on after it is in the store before: the daemon may
+    /// end meanwhile.
+    async fn rest(&mut self, stay: bool, answer: Answer<()>) {
+        let goes_on = self.record.state == VmState::Running && !stay;
+        let kept = match goes_on {
+            true => self.keep_going_on(true).await,
+            false => Ok(()),
+        };
+        match kept {
+            Ok(()) => self.change_phase(VmState::Paused, answer),
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
+        }
+    }
+
+    async fn keep_going_on(&mut self, goes_on: bool) -> Result<()> {
+        if self.record.goes_on != goes_on {
+            let mut next = self.record.clone();
+            next.goes_on = goes_on;
+            self.save(next).await?;
+        }
+        Ok(())
     }
 
     fn change_phase(&mut self, to: VmState, answer: Answer<()>) {

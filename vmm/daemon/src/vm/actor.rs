@@ -207,6 +207,7 @@ impl Actor {
         }
         self.timers.clear(Timer::Start);
         self.record.state = to;
+        self.record.goes_on &= to == VmState::Paused;
         self.save_later();
         self.publish();
         let kind = match (from, to) {
@@ -238,10 +239,18 @@ impl Actor {
 
     /// Puts a record into the store and makes it this VM's.
     pub(super) async fn save(&mut self, record: VmRecord) -> Result<(), StoreError> {
-        self.context
-            .store
-            .commit(vec![Change::vm(&record)?])
-            .await?;
+        self.save_with(record, None).await
+    }
+
+    /// As [`Actor::save`], together with what belongs to it.
+    pub(super) async fn save_with(
+        &mut self,
+        record: VmRecord,
+        with: Option<Change>,
+    ) -> Result<(), StoreError> {
+        let mut changes = vec![Change::vm(&record)?];
+        changes.extend(with);
+        self.context.store.commit(changes).await?;
         self.record = record;
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::time;
 use paravane_api::event::EventKind;
 use paravane_api::vm::{EndKind, VmState};
 use paravane_control::folder::Folder;
-use paravane_control::message::{Answer, Request, Status};
+use paravane_control::message::{Answer, Phase, Request, Status};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ impl Actor {
     /// Finds out what the VM does now.
     pub(super) async fn take_up(&mut self, host_was_down: bool) {
         match self.record.state {
+            state if !state.has_process() && self.record.pending == Some(Pending::Delete) => {
+                return self.remove().await;
+            }
             VmState::Restarting => {
                 let due = self.record.restart_ms.unwrap_or(0);
                 let pause = Duration::from_millis(due.saturating_sub(time::now_ms()));
@@ -38,23 +41,48 @@ impl Actor {
             }
             state if state.has_process() && host_was_down => self.lost().await,
             state if state.has_process() => match self.find().await {
-                Found::Alive(live, status) => self.adopt(live, &status),
+                Found::Alive(live, status) => self.adopt(live, status).await,
                 Found::None => self.was_not_there().await,
                 Found::Mute(why) => self.replace_mute(why).await,
             },
-            _ if self.record.pending == Some(Pending::Delete) => self.remove().await,
             _ => {}
+        }
+        self.remove_unfinished_snapshot().await;
+    }
+
+    /// What a daemon wanted that has ended before it had it.
+    async fn remove_unfinished_snapshot(&self) {
+        let folder = self.context.folder(self.record.id).snapshot();
+        if let Err(error) = tokio::fs::remove_dir_all(folder).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            let id = self.record.id;
+            tracing::warn!(vm = %id, "an unfinished snapshot is not removed: {error}");
         }
     }
 
-    fn adopt(&mut self, live: Live, status: &Status) {
+    async fn adopt(&mut self, live: Live, mut status: Status) {
+        if self.record.goes_on && status.phase == Phase::Paused {
+            // The daemon that took a snapshot of it is gone.
+            match live
+                .connection
+                .request(&Request::Resume, ANSWER_LIMIT)
+                .await
+            {
+                Ok(_) => status.phase = Phase::Running,
+                Err(error) => {
+                    tracing::warn!(vm = %self.record.id, "it does not go on: {error}");
+                }
+            }
+        }
         self.live = Some(live);
         self.tell(EventKind::Adopted, None);
         if self.record.state == VmState::Starting {
             self.timers
                 .set(Timer::Start, self.context.runtime.start_limit);
         }
-        self.apply(status);
+        self.apply(&status);
+        self.record.goes_on &= self.record.state == VmState::Paused;
         self.publish();
         // What has changed since the status was asked for.
         self.ask(Request::Status, ANSWER_LIMIT, Outcome::Status);

@@ -25,8 +25,8 @@ pub const END_LIMIT: Duration = Duration::from_secs(2);
 const RECONNECT: Duration = Duration::from_secs(1);
 
 impl Actor {
-    /// Accepts a start: when this returns it is in the store.
-    pub(super) async fn accept_start(&mut self) -> Result<(), StoreError> {
+    /// Accepts a start: when this returns it is in the store, together with what belongs to it.
+    pub(super) async fn accept_start(&mut self, with: Option<Change>) -> Result<(), StoreError> {
         let mut next = self.record.clone();
         next.state = VmState::Starting;
         next.starts += 1;
@@ -34,7 +34,8 @@ impl Actor {
         next.restart_ms = None;
         next.pending = None;
         next.started_spec = None;
-        self.save(next).await?;
+        next.goes_on = false;
+        self.save_with(next, with).await?;
         self.timers.clear_all();
         self.publish();
         self.tell(EventKind::Starting, None);
@@ -64,7 +65,13 @@ impl Actor {
             let group = context.groups.make(id, &record.spec.resources)?;
             let plan = context.plan(&record, group.as_ref().map(|group| group.path.as_path()))?;
             let folder = context.folder(id);
-            spawn(&context.runtime.program, &folder, &plan, group)
+            spawn(
+                &context.runtime.program,
+                &folder,
+                &plan,
+                group,
+                &context.private,
+            )
         })
         .await
         .unwrap_or_else(|error| Err(format!("the process was not started: {error}")));
@@ -106,6 +113,7 @@ impl Actor {
         self.running = None;
         self.timers.clear_all();
         self.context.groups.remove(self.record.id);
+        self.record.goes_on = false;
         let pending = self.record.pending.take();
         let message = ended.message.clone();
         match pending {
@@ -158,7 +166,7 @@ impl Actor {
 
     /// The pause is over.
     pub(super) async fn restart(&mut self) {
-        match self.accept_start().await {
+        match self.accept_start(None).await {
             Ok(()) => self.launch().await,
             Err(error) => {
                 tracing::error!(vm = %self.record.id, "it is not started again yet: {error}");
@@ -168,18 +176,9 @@ impl Actor {
         }
     }
 
-    /// The VM is deleted: its record and its folder go.
+    /// The VM is deleted, which is in the store: its folder and its record go, the latter last. A
+    /// daemon that ends in between leaves nothing that the next one does not know of.
     pub(super) async fn remove(&mut self) {
-        let id = self.record.id;
-        if let Err(error) = self.context.store.commit(vec![Change::no_vm(id)]).await {
-            // The request to delete it is in the store, and is carried out after a restart.
-            tracing::error!(vm = %id, "it is not deleted yet: {error}");
-        }
-        self.removed().await;
-    }
-
-    /// The VM's record is gone.
-    pub(super) async fn removed(&mut self) {
         let id = self.record.id;
         let folder = self.context.folder(id);
         let removed = tokio::fs::remove_dir_all(folder.path()).await;
@@ -187,6 +186,10 @@ impl Actor {
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(vm = %id, "its folder is not removed: {error}");
+        }
+        if let Err(error) = self.context.store.commit(vec![Change::no_vm(id)]).await {
+            // It is carried out after a restart.
+            tracing::error!(vm = %id, "it is not deleted yet: {error}");
         }
         if let Some(registry) = self.context.registry.upgrade() {
             registry.remove(id);

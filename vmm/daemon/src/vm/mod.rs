@@ -12,6 +12,7 @@ mod groups;
 mod life;
 mod plan;
 pub mod policy;
+mod private;
 mod process;
 mod snapshot;
 mod spawn;
@@ -19,6 +20,7 @@ mod timers;
 
 use crate::config::Runtime;
 use crate::events::Events;
+use crate::idempotency::Turn;
 use crate::images::Images;
 use crate::problem::Result;
 use crate::registry::Registry;
@@ -36,6 +38,7 @@ pub use actions::of_request;
 pub use actor::{Origin, start};
 pub use console::open_console;
 pub use groups::Groups;
+pub use private::Private;
 pub use snapshot::take as take_snapshot;
 
 /// How many commands may wait for a VM's task.
@@ -56,6 +59,8 @@ pub struct Context {
     pub groups: Groups,
     /// How VMs are run.
     pub runtime: Runtime,
+    /// What VMs' processes have no copies of.
+    pub private: Private,
     /// The folder of the VMs' folders.
     pub folders: PathBuf,
     /// Where a VM that is deleted takes itself out.
@@ -113,7 +118,12 @@ pub type Answer<T> = oneshot::Sender<Result<T>>;
 #[derive(Debug)]
 pub enum Command {
     /// Start it. Answered by the number of the start, once that is accepted.
-    Start(Answer<u64>),
+    Start {
+        /// The request, whose key then belongs to the start.
+        turn: Arc<Turn>,
+        /// Who waits.
+        answer: Answer<u64>,
+    },
     /// Stop it; answered when that is accepted.
     Stop {
         /// Do not ask the guest first.
@@ -127,8 +137,22 @@ pub enum Command {
     Pause(Answer<()>),
     /// Resume it; answered when the guest runs.
     Resume(Answer<()>),
+    /// Pause it for a snapshot; answered when the guest does not run.
+    Rest {
+        /// It stays paused after the snapshot.
+        stay: bool,
+        /// Who waits.
+        answer: Answer<()>,
+    },
+    /// The snapshot is over: resume it, unless a client has asked for something else since.
+    GoOn(Answer<()>),
     /// Start it anew; answered by the number of the start that will be.
-    Reset(Answer<u64>),
+    Reset {
+        /// The request, whose key then belongs to the start.
+        turn: Arc<Turn>,
+        /// Who waits.
+        answer: Answer<u64>,
+    },
     /// Change it.
     Update(Box<Update>, Answer<()>),
     /// A snapshot of this name was taken of it.
@@ -172,5 +196,6 @@ pub fn new_record(id: Uuid, slot: u32, name: String, spec: paravane_api::VmSpec)
         from_snapshot: None,
         pending: None,
         started_spec: None,
+        goes_on: false,
     }
 }

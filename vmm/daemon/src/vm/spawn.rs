@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::groups::Group;
+use super::private::Private;
 use super::process::Process;
 use paravane_control::folder::Folder;
 use paravane_control::plan::ProcessPlan;
@@ -29,6 +30,7 @@ pub fn spawn(
     folder: &Folder,
     plan: &ProcessPlan,
     group: Option<Group>,
+    private: &Private,
 ) -> Result<Process, String> {
     let failed = |what: &str, path: &Path| {
         let (what, path) = (what.to_string(), path.display().to_string());
@@ -70,10 +72,12 @@ pub fn spawn(
     ] {
         command.env_remove(variable);
     }
+    let private = private.clone();
     // SAFETY: between fork and exec only system calls are made, which need no lock and no memory.
     // The listener is open until the spawn has returned.
     unsafe {
         command.pre_exec(move || {
+            private.close();
             rustix::process::setsid()?;
             let borrowed = BorrowedFd::borrow_raw(fd);
             fcntl_setfd(borrowed, FdFlags::empty())?;

@@ -78,6 +78,35 @@ async fn a_request_is_known_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_start_and_a_reset_are_known_before_they_are_answered() {
+    let place = Place::new();
+    let daemon = place.daemon().await;
+    daemon.vm("web", "", false).await.expect(201);
+    for (key, action, starts) in [("k1", "start", 1), ("k2", "reset", 2)] {
+        let path = format!("/v1/vms/web/{action}");
+        let vm = daemon.post_once(key, &path, json!({})).await.expect(200);
+        assert_eq!(vm["starts"], starts);
+    }
+    daemon.post("/v1/vms/web/stop", json!({})).await.expect(200);
+    daemon.end().await;
+    // As a daemon leaves them that is killed before it has answered.
+    for key in ["k1", "k2"] {
+        place.edit_key(key, |record| record["response"] = json!(null));
+    }
+    let daemon = place.daemon().await;
+    for (key, action) in [("k1", "start"), ("k2", "reset")] {
+        let path = format!("/v1/vms/web/{action}");
+        let vm = daemon.post_once(key, &path, json!({})).await.expect(200);
+        assert_eq!(
+            (&vm["state"], &vm["starts"]),
+            (&json!("stopped"), &json!(2)),
+            "{action}"
+        );
+    }
+    daemon.end().await;
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_does_not_end_its_request() {
     let place = Place::new();
     let daemon = place.daemon().await;

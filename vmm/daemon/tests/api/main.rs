@@ -11,6 +11,7 @@ mod place;
 mod policies;
 mod problems;
 mod restart;
+mod slow;
 mod snapshots;
 mod store;
 mod streams;

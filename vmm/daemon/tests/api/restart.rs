@@ -160,3 +160,48 @@ async fn vms_end_with_a_daemon_that_is_told_so() {
     );
     daemon.end().await;
 }
+
+#[tokio::test]
+async fn what_a_daemon_left_half_done_is_ended() {
+    let place = Place::new();
+    let daemon = place.daemon().await;
+    let saved = daemon.vm("saved", "", true).await.expect(201);
+    daemon.vm("paused", "", true).await.expect(201);
+    let deleted = daemon.vm("deleted", "exit=0", true).await.expect(201);
+    daemon.wait("deleted", "stopped").await;
+    for vm in ["saved", "paused"] {
+        let path = format!("/v1/vms/{vm}/pause");
+        daemon.post(&path, json!({})).await.expect(200);
+    }
+    daemon.end().await;
+    let folder = |vm: &Value| {
+        let vms = place.state_dir().join("vms");
+        vms.join(vm["id"].as_str().unwrap())
+    };
+    // As a daemon leaves them that is killed while it takes a snapshot of a VM, and before it has
+    // removed the folder of another.
+    place.edit("saved", |record| record["goes_on"] = json!(true));
+    std::fs::create_dir(folder(&saved).join("snapshot")).unwrap();
+    std::fs::write(folder(&saved).join("snapshot/memory"), "half").unwrap();
+    place.edit("deleted", |record| record["pending"] = json!("delete"));
+    assert!(folder(&deleted).exists());
+
+    let daemon = place.daemon().await;
+    daemon.ready().await;
+    let vms = daemon.get("/v1/vms").await.expect(200);
+    assert_eq!(names(&vms), ["saved", "paused"]);
+    assert!(!folder(&deleted).exists());
+    assert!(!folder(&saved).join("snapshot").exists());
+    let vm = daemon.get("/v1/vms/saved").await.expect(200);
+    assert_eq!(
+        (&vm["state"], &vm["pid"]),
+        (&json!("running"), &saved["pid"])
+    );
+    // What a client has paused stays so.
+    let vm = daemon.get("/v1/vms/paused").await.expect(200);
+    assert_eq!(vm["state"], "paused");
+    for vm in ["saved", "paused"] {
+        daemon.delete(&format!("/v1/vms/{vm}?force=true")).await;
+    }
+    daemon.end().await;
+}
