@@ -115,6 +115,19 @@ fn document(name: &str) {
 }
 
 #[test]
+fn the_configuration_in_the_daemons_document_can_be_used() {
+    let text =
+        std::fs::read_to_string(workspace::root().join("docs/daemon.md")).expect("docs/daemon.md");
+    let blocks = blocks(&text);
+    let mut files = blocks.iter().filter(|block| block.language == "toml");
+    let file = files.next().expect("there is one");
+    let mut reader = Reader::new();
+    std::fs::write(reader.folder.path().join("daemon.toml"), &file.text).expect("it is written");
+    reader.carry_out("paravane daemon --config daemon.toml --check-config");
+    assert!(files.next().is_none());
+}
+
+#[test]
 fn the_readmes_session_is_as_shown() {
     if program::has_local_kvm("the_readmes_session_is_as_shown") {
         document("README.md");
