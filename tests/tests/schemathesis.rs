@@ -31,7 +31,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
     missing_required_header,unsupported_method,allow_header_conformance,use_after_free,ignored_auth";
 
 /// What the daemon may have of the host in this test.
-const LIMITS: &str = "[limits]\nvms = 100\nvcpus = 2\nmemory = 33554432\n\
+const LIMITS: &str = "[limits]\nvms = 100\nvcpus = 2\nmemory = 1073741824\n\
     [images]\nmax_size = 33554432\n";
 
 fn main() {

@@ -10,6 +10,7 @@ use utoipa::openapi::OpenApi;
         description = "VMs of one host. Errors are problem documents (RFC 9457).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
+    components(schemas(paravane_api::event::Event)),
     tags(
         (name = "daemon", description = "The daemon itself"),
         (name = "vms", description = "VMs"),

@@ -54,6 +54,11 @@ impl Upload {
         })
     }
 
+    /// Whether nothing of it has come.
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
     /// Takes more of it.
     ///
     /// # Errors

@@ -9,10 +9,26 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use futures_util::stream::{self, Stream, StreamExt};
 use paravane_api::Problem;
-use paravane_api::event::Event;
+use paravane_api::event::{Event, EventKind};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
+
+/// An event as it is sent, for the description.
+#[derive(utoipa::ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the fields are there for what is derived from them"
+)]
+struct SentEvent {
+    /// Its number.
+    id: String,
+    /// Its kind.
+    event: EventKind,
+    /// The event, an `Event` in JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
 
 /// What happens to VMs from now on, as server-sent events: `id` is the event's number, `event`
 /// its kind, `data` the event in JSON. A client that comes back with `Last-Event-ID` gets what it
@@ -24,7 +40,8 @@ use tokio::sync::broadcast::Receiver;
         ("Last-Event-ID" = Option<u64>, Header, description = "The last event that came"),
     ),
     responses(
-        (status = 200, body = Event, content_type = "text/event-stream", description = "Events"),
+        (status = 200, body = SentEvent, content_type = "text/event-stream",
+            description = "Events"),
         (status = "default", body = Problem, content_type = "application/problem+json",
             description = "What is wrong"),
     ))]

@@ -58,6 +58,10 @@ pub async fn add(
         }
         return Err(error);
     }
+    if upload.is_empty() {
+        let detail = "the body is empty; it has to be the file";
+        return Err(Error::new(Kind::BadRequest, detail));
+    }
     let image = upload.finish(images, app.host.clone(), name).await?;
     created(&format!("/v1/images/{}", image.digest), &image)
 }

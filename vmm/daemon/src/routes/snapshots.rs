@@ -176,7 +176,9 @@ pub async fn remove(
     let id = app.context.snapshots.find(&snapshot)?.id;
     let starting = |handle: &Arc<Handle>| {
         let vm = handle.now().vm;
-        vm.state == VmState::Starting && vm.from_snapshot.as_ref() == Some(&id)
+        // Only its first start goes on from it.
+        let is_made = vm.state == VmState::Starting && vm.starts == 1;
+        is_made && vm.from_snapshot.as_ref() == Some(&id)
     };
     if app.registry.after(None).iter().any(starting) {
         let detail = format!("a VM is being made from the snapshot {snapshot}");

@@ -7,6 +7,7 @@
 
 mod change;
 mod error;
+mod file;
 mod migrate;
 mod open;
 mod record;

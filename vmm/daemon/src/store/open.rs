@@ -2,12 +2,12 @@
 
 use super::change::Table;
 use super::error::StoreError;
+use super::file::DatabaseFile;
 use super::migrate::{STEPS, migrate};
 use super::record::VmRecord;
 use super::writer::Store;
 use paravane_api::image::StoredImage;
 use paravane_api::snapshot::Snapshot;
-use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError};
 use serde::de::DeserializeOwned;
 use std::fs::OpenOptions;
@@ -85,10 +85,9 @@ pub(super) fn database(path: &Path) -> Result<Database, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(redb::Error::Io)?;
-    let file = FileBackend::new(file).map_err(|error| of(path, error.into()))?;
     Builder::new()
         .set_cache_size(CACHE)
-        .create_with_backend(file)
+        .create_with_backend(DatabaseFile(file))
         .map_err(|error| of(path, error.into()))
 }
 

@@ -121,6 +121,7 @@ async fn what_is_no_image_is_told() {
         .await
         .problem(413, "too-large");
     add(&daemon, ".x", "abc").await.problem(400, "bad-request");
+    add(&daemon, "empty", "").await.problem(400, "bad-request");
     let left = fs::read_dir(place.state_dir().join("images"))
         .unwrap()
         .count();
