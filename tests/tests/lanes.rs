@@ -17,7 +17,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a lane may take on a busy machine.
-const TIMEOUT: Duration = Duration::from_secs(1200);
+const TIMEOUT: Duration = Duration::from_secs(2400);
 
 /// A no-op hypercall costs at most this many instructions more than the bare exit that carries it.
 /// Solo5's hvt adds 274.
