@@ -22,7 +22,7 @@ const TOKEN: &str = "a-token-of-this-test";
 const SEED: &str = "1";
 
 /// How many requests an operation gets at most, if nothing else is said.
-const EXAMPLES: &str = "25";
+const EXAMPLES: &str = "50";
 const EXAMPLES_VARIABLE: &str = "PARAVANE_SCHEMATHESIS_EXAMPLES";
 
 /// What is checked of each answer.
@@ -102,10 +102,10 @@ fn start(place: &Place, address: SocketAddr) -> Result<Daemon, String> {
     place.start(&mut confined(place, &command))
 }
 
-/// Makes what the tool's configuration tells of. Gives the ids, by their variables.
+/// Makes what the tool's configuration tells of. Gives the ids, by their words.
 async fn fill(client: &Client) -> Result<Vec<(&'static str, String)>, ClientError> {
     let mut ids = Vec::new();
-    for (name, variable, start) in [
+    for (name, word, start) in [
         ("runs", "RUNNING_VM", true),
         ("rests", "STOPPED_VM", false),
         ("spare", "SPARE_VM", true),
@@ -119,12 +119,12 @@ async fn fill(client: &Client) -> Result<Vec<(&'static str, String)>, ClientErro
         // It is there again after what is asked of it.
         spec.restart.policy = paravane_api::spec::RestartPolicy::Always;
         let vm = client.create_vm(&CreateVm { spec, start }).await?;
-        ids.push((variable, vm.id));
+        ids.push((word, vm.id));
     }
-    for variable in ["SNAPSHOT", "SPARE_SNAPSHOT"] {
+    for word in ["KEPT_SNAPSHOT", "SPARE_SNAPSHOT"] {
         let request = TakeSnapshot::default();
         let snapshot = client.take_snapshot("runs", &request).await?;
-        ids.push((variable, snapshot.id));
+        ids.push((word, snapshot.id));
     }
     for name in ["kernel", "spare"] {
         let image = name.as_bytes();
@@ -150,16 +150,20 @@ fn try_out(tool: &Path) -> Result<(), String> {
         .block_on(fill(&client))
         .map_err(|error| error.to_string())?;
 
+    let mut config = include_str!("schemathesis.toml").to_string();
+    for (word, id) in ids {
+        config = config.replace(word, &id);
+    }
+    let config = place.file("schemathesis.toml", config);
     let examples = std::env::var(EXAMPLES_VARIABLE);
     let output = Command::new(tool)
         .arg("--config-file")
-        .arg(workspace().join("tests/tests/schemathesis.toml"))
+        .arg(config)
         .args(["--no-color", "run"])
         .arg(format!("http://{address}/openapi.json"))
         .arg(format!("--header=Authorization: Bearer {TOKEN}"))
         .args(["--checks", CHECKS, "--seed", SEED])
         .args(["--max-examples", examples.as_deref().unwrap_or(EXAMPLES)])
-        .envs(ids)
         .current_dir(place.path())
         .output()
         .map_err(|error| format!("{} cannot be started: {error}", tool.display()))?;

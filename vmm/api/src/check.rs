@@ -17,6 +17,8 @@ pub const MAX_LABELS: usize = 64;
 /// The longest time that a guest may take to shut down, in milliseconds.
 pub const MAX_GRACE_MS: u32 = 600_000;
 
+/// The most failures after which a VM may be given up.
+const MAX_FAILURES: u32 = 1_000_000;
 /// The most vCPUs.
 const MAX_VCPUS: u32 = 64;
 const PAGE: u64 = 4096;
@@ -143,9 +145,11 @@ pub fn restart(restart: &Restart, at: &str) -> Vec<FieldError> {
         ),
     );
     found.unless(
-        restart.max_failures != Some(0),
+        restart
+            .max_failures
+            .is_none_or(|most| (1..=MAX_FAILURES).contains(&most)),
         format!("{at}/max_failures"),
-        "it has to be at least 1, or absent for no limit",
+        format!("it is out of range: 1 to {MAX_FAILURES}, or absent for no limit"),
     );
     found.0
 }

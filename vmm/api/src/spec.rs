@@ -185,7 +185,7 @@ pub struct Restart {
     pub backoff_max_ms: u32,
     /// After how many failures in a row it is given up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(minimum = 1))]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1_000_000))]
     pub max_failures: Option<u32>,
 }
 

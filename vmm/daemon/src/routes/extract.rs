@@ -99,6 +99,13 @@ fn is_json(headers: &HeaderMap) -> Result<()> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    // The library would take an array for the fields in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::field(
+            "",
+            "the body is an array; it has to be an object",
+        ));
+    }
     let mut from = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut from).map_err(|error| {
         let field = pointer(error.path());

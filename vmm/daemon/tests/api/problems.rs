@@ -29,6 +29,7 @@ async fn each_is_told_with_the_field() {
         ),
         (json!({"spec": {"name": "A"}}), 422, "invalid", "/spec/name"),
         (json!({"start": 1}), 422, "invalid", "/start"),
+        (json!([{}, true]), 422, "invalid", ""),
     ];
     for (body, status, code, field) in cases {
         let problem = daemon
