@@ -41,8 +41,8 @@ impl Disk {
         let mut file = File::create(self.filling()).unwrap();
         let mut size = 1 << 20;
         while size > 0 {
-            match file.write(&vec![1; size]) {
-                Ok(_) => {}
+            match file.write_all(&vec![1; size]) {
+                Ok(()) => {}
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::StorageFull);
                     size /= 2;
