@@ -88,6 +88,10 @@ fn host_address(memory: &GuestMemoryMmap, start: u64) -> u64 {
         .map_or(0, |pointer| pointer as u64)
 }
 
+fn file_of(memory: &GuestMemoryMmap) -> Option<&FileOffset> {
+    memory.iter().next()?.file_offset()
+}
+
 /// A VM's RAM: one range from guest-physical address 0.
 ///
 /// Every access is checked against its size; what does not fit is [`Errno::EFAULT`].
@@ -131,10 +135,10 @@ impl Ram {
         })
     }
 
-    /// Whether it is mapped from a snapshot's file, in which there may be bytes that are not in
+    /// The snapshot's file that it is mapped from, in which there may be bytes that are not in
     /// memory.
-    pub fn is_file(&self) -> bool {
-        self.pieces.is_some()
+    pub fn file(&self) -> Option<&FileOffset> {
+        file_of(&self.memory)
     }
 
     /// Size in bytes.
@@ -297,6 +301,11 @@ impl PrivateMemory {
             size,
             next: AtomicU64::new(next),
         })
+    }
+
+    /// As [`Ram::file`].
+    pub fn file(&self) -> Option<&FileOffset> {
+        file_of(&self.memory)
     }
 
     /// The first page that is not allocated.
