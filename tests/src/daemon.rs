@@ -3,6 +3,7 @@
 
 use crate::program::paravane;
 use paravane_client::Client;
+use paravane_control::folder::NO_VM;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -148,6 +149,19 @@ impl Place {
 
     /// The processes of VMs of this folder, whichever daemon has started them.
     pub fn vm_processes(&self) -> Vec<VmProcess> {
+        let mut processes = self.processes();
+        processes.retain(|process| process.vm != NO_VM);
+        processes
+    }
+
+    /// The processes of this folder that wait for a VM.
+    pub fn spare_processes(&self) -> Vec<u32> {
+        let mut processes = self.processes();
+        processes.retain(|process| process.vm == NO_VM);
+        processes.into_iter().map(|process| process.pid).collect()
+    }
+
+    fn processes(&self) -> Vec<VmProcess> {
         let Ok(entries) = fs::read_dir("/proc") else {
             return Vec::new();
         };

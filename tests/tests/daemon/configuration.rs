@@ -53,6 +53,10 @@ fn a_configuration_is_checked_and_nothing_else_is_done() {
             "limits.vms is 0; it has to be 1 to 100000",
         ),
         (
+            "[limits]\nspare_processes = 101\n",
+            "limits.spare_processes is 101; it has to be 0 to 100",
+        ),
+        (
             "[log]\nsize = 1\n",
             "log.size is 1; it has to be 4096 to 1 TiB",
         ),

@@ -8,5 +8,6 @@ mod configuration;
 mod flood;
 mod full_disk;
 mod hang;
+mod spares;
 mod tls;
 mod vms;

@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+/// The name of a folder that no VM has, as long as those that they have, which are ids. It is in
+/// the command lines of processes that were started before there was a VM for them.
+pub const NO_VM: &str = "00000000-0000-0000-0000-000000000000";
+
 /// The folder of a VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder(PathBuf);

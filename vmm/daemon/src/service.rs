@@ -13,7 +13,7 @@ use crate::registry::Registry;
 use crate::snapshots::Snapshots;
 use crate::state_dir::StateDir;
 use crate::store::{self, Change, Contents, StoreError, VmRecord};
-use crate::vm::{self, Context, Groups, Origin, Private};
+use crate::vm::{self, Context, Groups, Origin, Private, Spares};
 use crate::{routes, serve, time};
 use std::future::Future;
 use std::io;
@@ -97,6 +97,8 @@ pub async fn run(
         store.clone(),
         contents.snapshots.clone(),
     );
+    let folders = config.state_dir.join("vms");
+    let runtime = config.runtime.clone();
     let context = Arc::new(Context {
         snapshots: snapshots.map_err(|error| ServiceError::File(snapshot_folder, error))?,
         groups: Groups::new(
@@ -105,9 +107,10 @@ pub async fn run(
         events: Events::new(store.clone(), contents.next_event),
         store,
         images: images.map_err(|error| ServiceError::File(folder, error))?,
-        runtime: config.runtime.clone(),
         private,
-        folders: config.state_dir.join("vms"),
+        spares: Spares::new(&runtime.program, &folders, runtime.limits.spare_processes),
+        runtime,
+        folders,
         registry: Arc::downgrade(&registry),
         tasks_end,
         tasks: tasks.downgrade(),
@@ -132,6 +135,9 @@ pub async fn run(
     listen::tell_stopping();
     // Nobody may be listening.
     let _ = ends.send(true);
+    let context = Arc::clone(&app.context);
+    // They end with this process, whatever comes of it.
+    let _ = tokio::task::spawn_blocking(move || context.spares.end()).await;
     served.drain(DRAIN).await;
     sweep.abort();
     if app.config.stop_vms {
@@ -170,6 +176,8 @@ async fn take_up(app: &Arc<App>, contents: Contents) -> Result<(), ServiceError>
         // was down.
         app.context.store.commit_later(vec![change]);
         app.ready.store(true, Ordering::Relaxed);
+        // Starts that were accepted before come first.
+        app.context.spares.begin();
     });
     Ok(())
 }

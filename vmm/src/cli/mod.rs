@@ -113,7 +113,7 @@ fn dispatch(start: Instant) -> Result<ExitCode, Failure> {
     }
     stages.done("args");
     match cli.command {
-        Command::VmProcess(args) => Ok(vm_process::run(&args, stages)),
+        Command::VmProcess(args) => vm_process::run(&args, stages),
         Command::Run(args) => run::run(args, stages),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Switch(args) => switch::run(&args),

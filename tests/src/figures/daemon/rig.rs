@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// How long a daemon may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long it is waited until so many processes are ready for VMs.
+const SPARES_COME: Duration = Duration::from_secs(1);
+
 /// A daemon and its folder. All its VMs end with it.
 pub struct Rig {
     /// A client of it.
@@ -57,6 +60,21 @@ impl Rig {
                 Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
             }
         }
+    }
+
+    /// Waits until the daemon keeps so many processes ready for VMs, for a second at most: it may
+    /// have been told to keep fewer, by `PARAVANE_CONFIG`.
+    pub async fn spares(&self, count: usize) -> Result<(), String> {
+        let line = format!("\nparavane_daemon_spare_processes {count}\n");
+        let begun = Instant::now();
+        while begun.elapsed() < SPARES_COME {
+            let metrics = self.client.metrics().await;
+            if metrics.map_err(|error| error.to_string())?.contains(&line) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
     }
 
     /// Creates a VM of the bundled guest with this command line and 8 MiB, and starts it.

@@ -170,6 +170,8 @@ pub struct Limits {
     /// The nice value of VMs' processes, 0 to 19. As they stand back for others, the daemon and its
     /// clients are served while guests use all processors; beside each other they are equal.
     pub nice: u8,
+    /// How many processes are kept ready for VMs that are to start; 0 to 100.
+    pub spare_processes: u32,
 }
 
 impl Default for Limits {
@@ -181,6 +183,7 @@ impl Default for Limits {
             connections: 4096,
             start_seconds: 60,
             nice: 10,
+            spare_processes: 10,
         }
     }
 }
@@ -228,7 +231,13 @@ impl Limits {
             (1..=3600).contains(&self.start_seconds),
             "1 to 3600",
         )?;
-        range("limits.nice", self.nice.into(), self.nice <= 19, "0 to 19")
+        range("limits.nice", self.nice.into(), self.nice <= 19, "0 to 19")?;
+        range(
+            "limits.spare_processes",
+            self.spare_processes.into(),
+            self.spare_processes <= 100,
+            "0 to 100",
+        )
     }
 }
 

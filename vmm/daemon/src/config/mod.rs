@@ -69,7 +69,8 @@ pub struct TcpConfig {
 /// How VMs are run.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    /// The program of a VM's process and its first arguments; `--dir` and `--control-fd` follow.
+    /// The program of a VM's process and its first arguments; `--dir` follows, and `--control-fd`
+    /// where it is not to wait for a VM.
     pub program: Vec<OsString>,
     /// The KVM device.
     pub kvm: PathBuf,

@@ -25,6 +25,12 @@ pub fn daemon(app: &App, text: &mut Text) {
         "How long the daemon has run",
     );
     text.figure(&[], app.started.elapsed().as_secs_f64());
+    text.family(
+        "paravane_daemon_spare_processes",
+        Kind::Gauge,
+        "Processes that are kept ready for VMs",
+    );
+    text.figure(&[], app.context.spares.count());
     app.requests.write(text);
 }
 

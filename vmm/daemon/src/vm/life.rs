@@ -71,6 +71,7 @@ impl Actor {
                 &plan,
                 group,
                 &context.private,
+                &context.spares,
             )
         })
         .await

@@ -15,6 +15,7 @@ pub mod policy;
 mod private;
 mod process;
 mod snapshot;
+mod spares;
 mod spawn;
 mod timers;
 
@@ -40,6 +41,7 @@ pub use console::open_console;
 pub use groups::Groups;
 pub use private::Private;
 pub use snapshot::take as take_snapshot;
+pub use spares::Spares;
 
 /// How many commands may wait for a VM's task.
 const COMMANDS: usize = 64;
@@ -61,6 +63,8 @@ pub struct Context {
     pub runtime: Runtime,
     /// What VMs' processes have no copies of.
     pub private: Private,
+    /// Processes that wait for VMs.
+    pub spares: Spares,
     /// The folder of the VMs' folders.
     pub folders: PathBuf,
     /// Where a VM that is deleted takes itself out.

@@ -5,6 +5,7 @@
 use super::groups::Group;
 use super::private::Private;
 use super::process::Process;
+use super::spares::Spares;
 use paravane_control::folder::Folder;
 use paravane_control::plan::ProcessPlan;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -16,11 +17,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-/// Makes the VM's folder, writes its plan and starts its process. The process has its own
-/// session, so that signals for the daemon's terminal do not reach it, and inherits no descriptor
-/// but the listening control socket: all others are closed by exec.
+/// Makes the VM's folder, writes its plan and has a process run it: one of `spares`, or else a new
+/// one. The process has its own session, so that signals for the daemon's terminal do not reach
+/// it, and no descriptor of the daemon's but the listening control socket: all others are closed
+/// by exec.
 ///
 /// # Errors
 ///
@@ -31,7 +33,25 @@ pub fn spawn(
     plan: &ProcessPlan,
     group: Option<Group>,
     private: &Private,
+    spares: &Spares,
 ) -> Result<Process, String> {
+    let listener = prepare(folder, plan)?;
+    while let Some(spare) = spares.take() {
+        match spare.hand_over(folder, &listener, group.as_ref()) {
+            Ok(child) => return watched(child),
+            // Somebody may have killed it. What is wrong with the group, a new process meets too.
+            Err(error) => tracing::warn!("a spare process takes no VM: {error}"),
+        }
+    }
+    start(program, folder, &listener, group, private)
+}
+
+fn watched(child: Child) -> Result<Process, String> {
+    Process::of_child(child).map_err(|error| format!("the VM's process cannot be watched: {error}"))
+}
+
+/// Makes the VM's folder, with its plan and its control socket.
+fn prepare(folder: &Folder, plan: &ProcessPlan) -> Result<UnixListener, String> {
     let failed = |what: &str, path: &Path| {
         let (what, path) = (what.to_string(), path.display().to_string());
         move |error: io::Error| format!("{path} cannot be {what}: {error}")
@@ -49,17 +69,23 @@ pub fn spawn(
             chown(path, Some(uid), Some(gid)).map_err(failed("given to its user", path))?;
         }
     }
+    Ok(listener)
+}
+
+/// The command that starts a process for a folder, to which nothing of the daemon's goes.
+///
+/// # Errors
+///
+/// There is no program.
+pub fn command(program: &[OsString], folder: &Path) -> io::Result<Command> {
     let Some((first, arguments)) = program.split_first() else {
-        return Err("no program for VMs is set".to_string());
+        return Err(io::Error::other("no program for VMs is set"));
     };
-    let fd = listener.as_raw_fd();
     let mut command = Command::new(first);
     command
         .args(arguments)
         .arg("--dir")
-        .arg(folder.path())
-        .arg("--control-fd")
-        .arg(fd.to_string())
+        .arg(folder)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -72,6 +98,20 @@ pub fn spawn(
     ] {
         command.env_remove(variable);
     }
+    Ok(command)
+}
+
+/// Starts a process that runs the VM.
+fn start(
+    program: &[OsString],
+    folder: &Folder,
+    listener: &UnixListener,
+    group: Option<Group>,
+    private: &Private,
+) -> Result<Process, String> {
+    let mut command = command(program, folder.path()).map_err(|error| error.to_string())?;
+    let fd = listener.as_raw_fd();
+    command.arg("--control-fd").arg(fd.to_string());
     let private = private.clone();
     // SAFETY: between fork and exec only system calls are made, which need no lock and no memory.
     // The listener is open until the spawn has returned.
@@ -87,10 +127,11 @@ pub fn spawn(
             Ok(())
         });
     }
-    let child = command
-        .spawn()
-        .map_err(|error| format!("{} cannot be started: {error}", Path::new(first).display()))?;
-    Process::of_child(child).map_err(|error| format!("the VM's process cannot be watched: {error}"))
+    let child = command.spawn().map_err(|error| {
+        let program = Path::new(command.get_program()).display();
+        format!("{program} cannot be started: {error}")
+    })?;
+    watched(child)
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {

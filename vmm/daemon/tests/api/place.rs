@@ -71,6 +71,8 @@ impl Place {
         })
         .unwrap();
         config.runtime.program = vec![fake_process().into()];
+        // Fake processes do not wait for a VM.
+        config.runtime.limits.spare_processes = 0;
         config
     }
 

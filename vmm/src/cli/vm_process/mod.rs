@@ -1,15 +1,19 @@
 //! `paravane vm-process`: what the daemon starts for each VM.
 //!
+//! The daemon starts some ahead, which wait until there is a VM for them ([`spare`]).
+//!
 //! It runs the plan in the VM's folder, answers the connections of the socket that it was given
 //! ([`paravane::process`]), and says at the end in the folder how it ended ([`ended`]). Its thread
 //! supervises the VM ([`supervisor`]), which has threads of its own.
 
+mod arguments;
 mod confinement;
 mod descriptors;
 mod ended;
 mod guest_image;
 mod panics;
 mod scheduling;
+mod spare;
 mod starting;
 mod stop;
 mod supervisor;
@@ -46,36 +50,52 @@ use supervisor::Surroundings;
 /// What the daemon gives the process.
 #[derive(Debug, Args)]
 pub struct VmProcessArgs {
-    /// The VM's folder
+    /// The VM's folder, or a path as long as its in place of which it is shown
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// The listening control socket
+    /// The listening control socket; without it, it and the folder come by standard input
     #[arg(long, value_name = "N")]
-    control_fd: RawFd,
+    control_fd: Option<RawFd>,
 }
 
 /// Runs a VM to its end.
-pub fn run(args: &VmProcessArgs, stages: Stages) -> ExitCode {
-    let folder = Folder::new(&args.dir);
-    exit::clear(&folder);
-    let listener = descriptors::keep(args.control_fd);
-    let plan = read_plan(&folder);
+pub fn run(args: &VmProcessArgs, stages: Stages) -> Result<ExitCode, Failure> {
+    match args.control_fd {
+        Some(socket) => {
+            let folder = Folder::new(&args.dir);
+            exit::clear(&folder);
+            Ok(run_vm(&folder, descriptors::keep(socket), stages))
+        }
+        None => match spare::wait(&args.dir)? {
+            Some((folder, listener)) => {
+                // Its start begins now.
+                let stages = Stages::start();
+                exit::clear(&folder);
+                Ok(run_vm(&folder, Ok(listener), stages))
+            }
+            None => Ok(ExitCode::SUCCESS),
+        },
+    }
+}
+
+fn run_vm(folder: &Folder, listener: Result<UnixListener, Failure>, stages: Stages) -> ExitCode {
+    let plan = read_plan(folder);
     let (start, limits) = match &plan {
         Ok(plan) => (plan.start, plan.log),
         Err(unreadable) => (unreadable.start, Default::default()),
     };
-    let log = Arc::new(Log::new(&folder, limits));
+    let log = Arc::new(Log::new(folder, limits));
     panics::report_to(Arc::clone(&log));
     let whole = || {
         logging::start_with(LogLayer::new(Arc::clone(&log)))?;
         let plan = plan.map_err(|unreadable| unreadable.failure)?;
-        run_plan(&plan, listener?, &folder, &log, stages)
+        run_plan(&plan, listener?, folder, &log, stages)
     };
     let result = catch_unwind(AssertUnwindSafe(whole));
     let result = result.unwrap_or_else(|_| Err(panics::failure()));
     let outcome = result.unwrap_or_else(|failure| {
         log.write(LogSource::Vmm, LogLevel::Error, &failure.message);
-        conclude(&folder, &log, start, ended::by_failure(failure))
+        conclude(folder, &log, start, ended::by_failure(failure))
     });
     ExitCode::from(outcome)
 }
