@@ -116,6 +116,9 @@ async fn a_full_disk_is_told_and_what_runs_goes_on() {
     client.ready().await.unwrap();
     let after = client.show_vm("web").await.unwrap();
     assert_eq!((after.state, after.pid), (VmState::Running, web.pid));
+    // What was refused was not made.
+    let other = client.show_vm("other").await.unwrap_err();
+    assert_eq!(other.status(), Some(404), "{other}");
     problem(client.stop_vm("web", &asked).await, 507, "storage-full");
 
     disk.make_room();

@@ -210,7 +210,10 @@ fn write_all(groups: &mpsc::Receiver<Group>, open: &Open) {
 }
 
 fn write(db: &Database, groups: &[Group]) -> Result<(), StoreError> {
-    let transaction = db.begin_write().map_err(redb::Error::from)?;
+    let mut transaction = db.begin_write().map_err(redb::Error::from)?;
+    // First what it writes, then that it counts: one that fails for want of room is not found to have
+    // been made after all when the database is opened next.
+    transaction.set_two_phase_commit(true);
     for table in Table::ALL {
         let mut changes = groups
             .iter()
