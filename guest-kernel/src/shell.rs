@@ -2,7 +2,7 @@
 
 use crate::command_line::Misuse;
 use crate::demo::exit_code;
-use crate::{provoke, report};
+use crate::{provoke, report, selftest};
 use alloc::format;
 use paravane_sdk::line_reader::LineReader;
 use paravane_sdk::trap::{self, Resume, TrapFrame, Vector};
@@ -13,6 +13,8 @@ help     this text
 info     the machine
 mem      the memory map and the heap
 trap     cause a breakpoint trap, and show what its handler sees
+selftest [GROUP,...]
+         run the self-tests, or those of some groups
 panic    panic
 exit N   end with exit code N, 0 if it is left out; so does the end of the input";
 
@@ -64,6 +66,11 @@ fn execute(line: &str) -> Option<i32> {
             report::heap();
         }
         "trap" => cause_trap(),
+        "selftest" => {
+            if let Err(misuse) = selftest::run(argument) {
+                println!("selftest: {misuse}");
+            }
+        }
         "panic" => panic!("the shell was asked for a panic"),
         "exit" => match exit_code(argument.unwrap_or("0")) {
             Ok(code) => return Some(code),

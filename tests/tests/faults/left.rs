@@ -9,6 +9,10 @@ use paravane_tests::program;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a group may stay whose process has ended.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What may be in a VM's folder, besides its log.
 const FILES: [&str; 3] = ["control.sock", "exit.json", "plan.json"];
@@ -46,10 +50,12 @@ pub async fn check(place: &Place, vms: &[Vm], snapshots: &[Snapshot], client: &C
         }
     }
     check_top(place);
-    for vm in vms {
-        // One that has no process has no group.
-        if let Some(group) = group(&vm.id) {
-            assert!(vm.state.has_process(), "{group} is left of {vm:#?}");
+    // One that has no process has no group, once the kernel is done with the process.
+    let begun = Instant::now();
+    for vm in vms.iter().filter(|vm| !vm.state.has_process()) {
+        while let Some(group) = group(&vm.id) {
+            assert!(begun.elapsed() < PATIENCE, "{group} is left of {vm:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }

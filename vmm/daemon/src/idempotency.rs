@@ -197,8 +197,11 @@ impl Turn {
                 location: location.and_then(|value| Some(value.to_str().ok()?.to_string())),
                 body: text,
             };
-            if let Some(change) = self.change(Some(response))? {
-                store.commit(vec![change]).await?;
+            if let Some(change) = self.change(Some(response))?
+                && let Err(error) = store.commit(vec![change]).await
+            {
+                // What was asked for is done. If it is asked again, it is found by the key.
+                tracing::warn!("the answer to a request with a key is not kept: {error}");
             }
         }
         Ok(Response::from_parts(parts, Body::from(body)))

@@ -32,6 +32,10 @@ pub(super) const ONCE: &[Once] = &[
         a_crash_after_a_snapshot_is_explained,
     ),
     (
+        "a_guest_that_went_on_changes_its_mappings_in_a_sandbox",
+        a_guest_that_went_on_changes_its_mappings,
+    ),
+    (
         "what_cannot_be_saved_is_told_to_the_daemon",
         what_cannot_be_saved_is_told,
     ),
@@ -168,6 +172,18 @@ fn a_crash_after_a_snapshot_is_explained() {
     assert_eq!((ended.kind, ended.crash), (EndKind::Crash, None));
     let message = ended.message.expect("there is a reason");
     assert!(message.contains("/no/such/image"), "{message}");
+}
+
+/// Its RAM is a file's, whose translations are made forgotten in another way.
+fn a_guest_that_went_on_changes_its_mappings() {
+    let directory = directory();
+    let place = directory.path().join("one");
+    drop(snapshot_of(spec("shell"), "paravane> ", &place));
+    let clone = restore(spec("shell"), &place);
+    let mut console = clone.console(true);
+    console.write(b"selftest space\n");
+    console.expect(" 0 failed\n");
+    clone.connect().stop(0);
 }
 
 fn what_cannot_be_saved_is_told() {

@@ -4,9 +4,12 @@ use crate::cgroup::{Cgroup, CgroupError, Hierarchy, Limits};
 use paravane_api::check;
 use paravane_api::problem::FieldError;
 use paravane_api::spec::Resources;
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The group of the daemon itself, beside those of VMs: a group that passes controllers on has
@@ -19,7 +22,14 @@ pub struct Groups {
     hierarchy: Result<Hierarchy, String>,
     /// Why no limits are set.
     no_limits: Option<&'static str>,
+    /// VMs whose groups are to go and have not gone yet.
+    leaving: Arc<Mutex<BTreeSet<Uuid>>>,
 }
+
+/// How often, and with what pause, it is tried to remove a group whose process has ended: the kernel
+/// takes its threads out a moment after that.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The group of a VM that is being started.
 #[derive(Debug)]
@@ -39,6 +49,7 @@ impl Groups {
             return Self {
                 hierarchy: Err(why.to_string()),
                 no_limits: None,
+                leaving: Arc::default(),
             };
         }
         let by_service_manager = env::var_os("NOTIFY_SOCKET").is_some();
@@ -56,6 +67,7 @@ impl Groups {
         Self {
             hierarchy: hierarchy.map_err(|error| error.to_string()),
             no_limits,
+            leaving: Arc::default(),
         }
     }
 
@@ -106,6 +118,8 @@ impl Groups {
             Err(_) if all == Limits::default() => return Ok(None),
             Err(why) => return Err(why),
         };
+        // From here on it stays, and is used again if it is still there.
+        lock(&self.leaving).remove(&id);
         let group = hierarchy.create(&name(id), &all).map_err(text)?;
         Ok(Some(Group {
             processes: group.processes_file().map_err(text)?,
@@ -118,14 +132,45 @@ impl Groups {
         let Ok(hierarchy) = &self.hierarchy else {
             return;
         };
-        let removed = hierarchy
-            .open(&name(id))
-            .and_then(|group: Cgroup| group.remove());
-        // None was made, or its process is not waited for yet; the next start uses it again.
-        if let Err(error @ CgroupError::NotDelegated(_)) = removed {
-            tracing::warn!(vm = %id, "the control group is not removed: {error}");
+        // Where none was made there is nothing to remove.
+        let Ok(group) = hierarchy.open(&name(id)) else {
+            return;
+        };
+        let leaving = Arc::clone(&self.leaving);
+        lock(&leaving).insert(id);
+        if !removed(&group, &leaving, id) {
+            tokio::spawn(async move {
+                for _ in 0..TRIES {
+                    tokio::time::sleep(PAUSE).await;
+                    if removed(&group, &leaving, id) {
+                        return;
+                    }
+                }
+                let path = group.path().display();
+                tracing::warn!(vm = %id, "the control group {path} still has processes, and stays");
+            });
         }
     }
+}
+
+/// Removes a group that is to go. Whether there is nothing more to be done about it.
+fn removed(group: &Cgroup, leaving: &Mutex<BTreeSet<Uuid>>, id: Uuid) -> bool {
+    // Held meanwhile, so that no start finds the group there that is just being removed.
+    let mut leaving = lock(leaving);
+    if !leaving.contains(&id) {
+        return true;
+    }
+    match group.remove() {
+        Err(CgroupError::Busy(_)) => return false,
+        Err(error) => tracing::warn!(vm = %id, "the control group is not removed: {error}"),
+        Ok(()) => {}
+    }
+    leaving.remove(&id);
+    true
+}
+
+fn lock(leaving: &Mutex<BTreeSet<Uuid>>) -> MutexGuard<'_, BTreeSet<Uuid>> {
+    leaving.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why limits would keep a service manager from starting the daemon again: it puts the daemon
@@ -194,6 +239,7 @@ mod tests {
         let groups = Groups {
             hierarchy: Err("no group".to_string()),
             no_limits: Some("no restart"),
+            leaving: Arc::default(),
         };
         let limited = Resources {
             cpu_weight: Some(50),

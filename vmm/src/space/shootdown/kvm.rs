@@ -4,6 +4,7 @@
 use super::Shootdown;
 use super::userfault::Userfault;
 use crate::memory::{PrivateMemory, Ram};
+use crate::sandbox::thread;
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
 use rustix::mm::{MprotectFlags, mprotect};
@@ -104,6 +105,8 @@ impl Shootdown for KvmShootdown {
                 Err(error) => error,
             };
             let next = match mem::replace(&mut self.way, Way::Everything) {
+                // In its sandbox a process may make nothing executable, not even for a moment.
+                Way::Userfault | Way::Opened(_) if thread::is_entered() => Way::Everything,
                 Way::Userfault | Way::Opened(_) => Way::Protection,
                 Way::Protection => Way::Everything,
                 Way::Everything => return Err(error),
