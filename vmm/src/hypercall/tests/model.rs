@@ -68,7 +68,8 @@ pub(super) struct Model {
     pub report: Option<GuestReport>,
     pub action: Option<Action>,
     pub ports: Reference,
-    /// The call took random bytes for something else: no model foresees what it did.
+    /// The call took random bytes for something else, or what an earlier call has written for a call
+    /// that is not modelled: no model foresees what it did.
     pub unforeseeable: bool,
     // The addresses of random bytes that this call has written.
     random: BTreeSet<u64>,
@@ -333,6 +334,10 @@ impl Model {
             let result = match find(entry.word) {
                 Ok(_) if Elements::of(entry.word).is_some() => Err(EINVAL),
                 Ok(call) if !call.batchable => Err(EPERM),
+                Ok(call) if !is_modelled(call) => {
+                    self.unforeseeable = true;
+                    Ok(0)
+                }
                 Ok(call) => self.run(call, &entry.arguments),
                 Err(errno) => Err(errno),
             };
