@@ -212,13 +212,14 @@ impl<'a> Server<'a> {
         let limited = self.limited;
         let gate = Arc::clone(&self.gate);
         // It may have been closed since the last look. Then nobody would end this wait, but whoever
-        // ends the device, and so has a turn.
-        if gate.is_closed() && self.engine.in_flight() == 0 {
+        // ends the device, and so has a turn. One that closes after this look ends the wait.
+        let closed = gate.is_closed();
+        if closed && self.engine.in_flight() == 0 {
             tokio::task::yield_now().await;
             return Ok(false);
         }
         // A request that cannot be started is not waited for.
-        let listens = limited.is_none() && self.in_flight.has_room() && !gate.is_closed();
+        let listens = limited.is_none() && self.in_flight.has_room() && !closed;
         let queues = self.queues.iter_mut().filter(|_| listens);
         type Waiting<'w> = Pin<Box<dyn Future<Output = Result<(), DeviceError>> + 'w>>;
         let mut waiting: Vec<Waiting<'_>> = queues
@@ -243,7 +244,7 @@ impl<'a> Server<'a> {
                 Ok(false)
             }
             () = timer => Ok(false),
-            () = gate.closed(), if !gate.is_closed() => Ok(false),
+            () = gate.closed(), if !closed => Ok(false),
         }
     }
 }
