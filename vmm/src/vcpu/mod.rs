@@ -140,6 +140,8 @@ pub struct Vcpu {
     fresh: bool,
     /// Whether KVM has yet to complete the instruction of the last exit.
     incomplete: bool,
+    /// The place behind an INT3 at which it was to rest last, and how often.
+    breakpoint: Option<(u64, u32)>,
     /// That it was restored and has not gone on yet, with the call that it is to repeat.
     revived: Option<Option<UnfinishedCall>>,
 }
@@ -178,6 +180,7 @@ impl Vcpu {
             root,
             fresh: true,
             incomplete: false,
+            breakpoint: None,
             revived: None,
         }
     }
@@ -389,6 +392,10 @@ impl Vcpu {
                 return Ok(Some(Left::Stopped));
             }
             if services.vcpus.rest.is_wanted() {
+                if self.cannot_rest_here(services)? {
+                    self.sync.forget();
+                    return Ok(None);
+                }
                 self.rest(Resting::Running, services, shared);
                 continue;
             }

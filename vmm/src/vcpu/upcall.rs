@@ -28,6 +28,9 @@ use std::time::Duration;
 /// How soon it is tried again where it cannot be told whether KVM has a breakpoint for the guest.
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
+/// How often a vCPU that is to rest is let go on from one place behind an INT3.
+const BREAKPOINT_LOOKS: u32 = 4;
+
 /// What became of an upcall that was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
@@ -152,6 +155,26 @@ impl Vcpu {
             .get_vcpu_events()
             .map_err(ioctl("KVM_GET_VCPU_EVENTS"))?;
         Ok(events.exception.injected != 0 || events.exception.pending != 0)
+    }
+
+    /// Whether KVM may have an exception for the guest that it does not tell, and that so would be
+    /// lost if the vCPU were saved here. Then it is looked again soon.
+    pub(super) fn cannot_rest_here(&mut self, services: &Services) -> Result<bool, VcpuError> {
+        if self.hardware {
+            return Ok(false);
+        }
+        let rip = self.general()?.rip;
+        let looks = match self.breakpoint {
+            Some((before, looks)) if before == rip => looks + 1,
+            _ => 1,
+        };
+        // What stays behind an INT3 though it was let go on has none waiting.
+        let waits = looks <= BREAKPOINT_LOOKS && self.breakpoint_may_wait(services, rip);
+        self.breakpoint = waits.then_some((rip, looks));
+        if waits {
+            services.timers.look_again(self.monitor.vcpu(), LOOK_AGAIN);
+        }
+        Ok(waits)
     }
 
     /// Whether a software KVM may have an INT3 for the guest, which it does not tell
