@@ -9,16 +9,23 @@ use std::time::Duration;
 ///
 /// # Errors
 ///
-/// One of the processes is not there.
+/// One of the processes is not there, or the kernel does not say.
 pub fn processor_time(processes: &[u32]) -> io::Result<Duration> {
-    let mut total = 0;
+    let (mut total, mut threads) = (0, 0);
     for process in processes {
         for task in fs::read_dir(format!("/proc/{process}/task"))? {
             // A thread may end meanwhile.
-            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else {
+                continue;
+            };
             let first = text.split_whitespace().next();
-            total += first.and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+            let time = first.and_then(|word| word.parse::<u64>().ok());
+            total += time.ok_or_else(|| io::Error::other(format!("schedstat is {text:?}")))?;
+            threads += 1;
         }
+    }
+    if threads == 0 {
+        return Err(io::Error::other("no thread has a schedstat"));
     }
     Ok(Duration::from_nanos(total))
 }
