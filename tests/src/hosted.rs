@@ -16,12 +16,15 @@ use paravane::vm::stages::Stages;
 use paravane::vm::{Vm, VmConfig, VmControl, VmError, host};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a test waits for what a guest prints. Only a defect takes so long.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a test that waits looks whether the VM has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How a VM is to be.
 #[derive(Clone, Debug)]
@@ -92,6 +95,8 @@ impl Plan {
 #[derive(Debug)]
 pub struct Terminal {
     output: Receiver<Vec<u8>>,
+    /// How the VM ended, once it has.
+    ended: Arc<OnceLock<String>>,
     printed: Vec<u8>,
     last: String,
     /// What it reads.
@@ -112,6 +117,7 @@ impl Terminal {
         let console = Console::with_input(Output::Observed(observer), Arc::clone(&input));
         let terminal = Self {
             output,
+            ended: Arc::default(),
             printed: Vec::new(),
             last: String::new(),
             input,
@@ -123,9 +129,10 @@ impl Terminal {
     ///
     /// # Panics
     ///
-    /// When none comes.
+    /// When none comes, or the VM ended before.
     #[track_caller]
     pub fn line(&mut self) -> String {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(end) = self.printed.iter().position(|&byte| byte == b'\n') {
                 let rest = self.printed.split_off(end + 1);
@@ -133,11 +140,18 @@ impl Terminal {
                 self.last = String::from_utf8_lossy(&line).trim_end().to_string();
                 return self.last.clone();
             }
-            match self.output.recv_timeout(PATIENCE) {
-                Ok(bytes) => self.printed.extend(bytes),
-                Err(error) => {
-                    panic!("no line follows {:?}: {error}", self.last);
+            // Looked at first: what was printed is there when the VM has ended.
+            let ended = self.ended.get();
+            match (self.output.recv_timeout(LOOK_AGAIN), ended) {
+                (Ok(bytes), _) => self.printed.extend(bytes),
+                (Err(_), Some(ending)) => {
+                    panic!("no line follows {:?}: the VM ended: {ending}", self.last);
                 }
+                (Err(error), None) => assert!(
+                    Instant::now() < deadline,
+                    "no line follows {:?}: {error}",
+                    self.last
+                ),
             }
         }
     }
@@ -234,13 +248,16 @@ impl Hosted {
         build: impl FnOnce(&paravane::vm::Kvm, Console) -> Result<Vm, VmError> + Send + 'static,
     ) -> Self {
         let (terminal, console) = Terminal::new();
+        let ended = Arc::clone(&terminal.ended);
         let (built, control) = channel();
         let thread = thread::spawn(move || {
             let kvm = host::open(Path::new(host::DEVICE))?;
             let mut vm = build(&kvm, console)?;
             before(&vm.control());
             let _ = built.send(vm.control());
-            vm.run()
+            let ending = vm.run();
+            let _ = ended.set(format!("{ending:?}"));
+            ending
         });
         match control.recv() {
             Ok(control) => Self {

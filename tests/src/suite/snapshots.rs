@@ -102,11 +102,6 @@ fn a_guest_goes_on_where_it_was_saved(mode: Mode) {
 
 /// Self-tests of everything that a VM can be in the middle of, saved and restored again and again.
 fn saved_at_any_moment(mode: Mode, vcpus: u32) {
-    // A known defect: with VMX a guest of several vCPUs has not gone on.
-    if vcpus > 1 && Path::new("/sys/module/kvm_intel").exists() {
-        eprintln!("{mode}: saving several vCPUs at any moment SKIPPED: not with VMX yet");
-        return;
-    }
     let groups = "selftest=traps,delivery,upcalls,events,vcpus,smp,threads,sync,tasks,space";
     let plan = Plan::new(mode, groups).vcpus(vcpus);
     let mut vm = Hosted::start(&plan);

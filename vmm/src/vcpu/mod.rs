@@ -290,6 +290,7 @@ impl Vcpu {
         let mut sregs = self.system()?;
         registers::set_system(&mut sregs, self.monitor.vcpu(), self.root, &self.monitor);
         self.sync.set_system(&sregs);
+        self.sync.forget_undelivered();
         registers::set_floating_point(&self.fd)?;
         self.set_debug_registers(&DebugRegisters::default())?;
         self.monitor.reset(services.mode)?;

@@ -10,6 +10,7 @@
 
 use kvm_bindings::{
     KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, kvm_regs, kvm_run, kvm_sregs,
+    kvm_vcpu_events,
 };
 use kvm_ioctls::VcpuFd;
 use std::ptr::NonNull;
@@ -107,6 +108,21 @@ impl SyncRegs {
         }
     }
 
+    /// Has KVM forget at the next KVM_RUN what it has not delivered to the guest.
+    ///
+    /// With VMX an INT3 whose delivery was cut short, by an EPT violation on the guest's stack for
+    /// one, is an exception that KVM does not tell of and keeps when registers are set (Linux,
+    /// kvm_vcpu_ioctl_x86_get_vcpu_events and \_\_set_regs): it would come wherever the guest is by
+    /// then. RIP is still at the instruction, which is executed again.
+    pub fn forget_undelivered(&mut self) {
+        let run = self.run.as_ptr();
+        // SAFETY: as in `take`.
+        unsafe {
+            (*run).s.regs.events = kvm_vcpu_events::default();
+            (*run).kvm_dirty_regs |= u64::from(KVM_SYNC_X86_EVENTS);
+        }
+    }
+
     /// The general registers, where KVM is still to take them.
     pub fn general_to_be(&self) -> Option<kvm_regs> {
         let run = self.run.as_ptr();
@@ -156,6 +172,29 @@ mod tests {
         assert!(sync.take().is_none());
         // SAFETY: as above.
         assert_eq!(unsafe { (*run.as_ptr()).kvm_valid_regs }, 0);
+    }
+
+    #[test]
+    fn to_forget_what_was_not_delivered_hands_nothing_over() {
+        let mut page = Box::new(kvm_run::default());
+        let run = NonNull::from(page.as_mut());
+        let mut sync = SyncRegs { run };
+        // SAFETY: the page lives to the end of the test, and only this thread uses it.
+        unsafe {
+            (*run.as_ptr()).s.regs.events.flags = 1;
+            (*run.as_ptr()).s.regs.events.exception.injected = 1;
+        }
+        sync.forget_undelivered();
+        assert!(sync.take().is_none());
+        // SAFETY: as above.
+        let (dirty, injected) = unsafe {
+            let run = run.as_ptr();
+            (
+                (*run).kvm_dirty_regs,
+                (*run).s.regs.events.exception.injected,
+            )
+        };
+        assert_eq!((dirty, injected), (u64::from(KVM_SYNC_X86_EVENTS), 0));
     }
 
     #[test]

@@ -145,6 +145,7 @@ impl Vcpu {
         registers.rip = handler;
         registers.rflags = fresh_rflags(self.mode.privilege);
         self.sync.set(&registers);
+        self.sync.forget_undelivered();
         Ok(Delivery::Done)
     }
 
