@@ -149,6 +149,11 @@ impl Chain {
         self.writable.left
     }
 
+    /// How many bytes are left on the side that has more of them.
+    pub fn bytes(&self) -> u64 {
+        self.readable().max(self.writable()).into()
+    }
+
     /// Reads on, as much as there is and `bytes` has room for.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ impl Server<'_> {
             return Err(DeviceError::Protocol(reason.into()));
         };
         let mut data = 0;
+        let bytes = chain.bytes();
         let request = self.disk.request(&header, chain.readable(), room);
         let operation = match request {
             Err(status) => return self.finish(queue, chain, status, 0),
@@ -64,7 +65,7 @@ impl Server<'_> {
             data,
             flush,
         };
-        if let Some(token) = self.in_flight.add(pending) {
+        if let Some(token) = self.in_flight.add(pending, bytes) {
             self.engine.start(token, operation);
         }
         Ok(())

@@ -142,7 +142,7 @@ impl<'a> Server<'a> {
                 && let Some(chain) = self.pop(index)?
             {
                 requests += 1;
-                let bytes = u64::from(chain.readable().max(chain.writable()));
+                let bytes = chain.bytes();
                 self.rate.charge(bytes);
                 started += bytes;
                 self.begin(index, chain)?;
@@ -218,8 +218,9 @@ impl<'a> Server<'a> {
             tokio::task::yield_now().await;
             return Ok(false);
         }
-        // A request that cannot be started is not waited for.
-        let listens = limited.is_none() && self.in_flight.has_room() && !closed;
+        // A request that cannot be started is not waited for, nor one that would not be sooner.
+        let starts = self.in_flight.has_room() && !self.in_flight.is_plenty();
+        let listens = limited.is_none() && starts && !closed;
         let queues = self.queues.iter_mut().filter(|_| listens);
         type Waiting<'w> = Pin<Box<dyn Future<Output = Result<(), DeviceError>> + 'w>>;
         let mut waiting: Vec<Waiting<'_>> = queues
