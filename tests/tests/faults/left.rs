@@ -11,8 +11,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a group may stay whose process has ended.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a group may stay whose process has ended, and which a daemon has left that was killed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What may be in a VM's folder, besides its log.
 const FILES: [&str; 3] = ["control.sock", "exit.json", "plan.json"];
@@ -50,22 +50,27 @@ pub async fn check(place: &Place, vms: &[Vm], snapshots: &[Snapshot], client: &C
         }
     }
     check_top(place);
-    // One that has no process has no group, once the kernel is done with the process.
+    // A group without processes is nobody's, and gone once the kernel is done with those.
     let begun = Instant::now();
-    for vm in vms.iter().filter(|vm| !vm.state.has_process()) {
-        while let Some(group) = group(&vm.id) {
-            assert!(begun.elapsed() < PATIENCE, "{group} is left of {vm:#?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    while let Some(group) = left_group() {
+        assert!(begun.elapsed() < PATIENCE, "{group} is left");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// The control group of a VM, if there is one.
-fn group(vm: &str) -> Option<String> {
+/// A control group that no process is in, if there is one.
+fn left_group() -> Option<String> {
     // Where the daemon, which was started in the group of this process, makes them.
     let hierarchy = Hierarchy::find().ok()?;
-    let path = hierarchy.own().join(format!("vm-{vm}"));
-    path.exists().then(|| path.display().to_string())
+    let names = hierarchy.names().into_iter().map(|(name, _)| name);
+    let mut paths = names
+        .filter(|name| name.starts_with("vm-"))
+        .map(|name| hierarchy.own().join(name));
+    let left = paths.find(|path| {
+        // One that cannot be read has gone meanwhile.
+        fs::read_to_string(path.join("cgroup.procs")).is_ok_and(|processes| processes.is_empty())
+    })?;
+    Some(left.display().to_string())
 }
 
 fn check_top(place: &Place) {

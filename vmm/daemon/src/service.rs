@@ -13,7 +13,7 @@ use crate::registry::Registry;
 use crate::snapshots::Snapshots;
 use crate::state_dir::StateDir;
 use crate::store::{self, Change, Contents, StoreError, VmRecord};
-use crate::vm::{self, Context, Groups, Origin, Private, Spares};
+use crate::vm::{self, Context, Groups, LEFT, Origin, Private, Spares, Starts};
 use crate::{routes, serve, time};
 use std::future::Future;
 use std::io;
@@ -99,16 +99,18 @@ pub async fn run(
     );
     let folders = config.state_dir.join("vms");
     let runtime = config.runtime.clone();
+    let confinement = &config.runtime.confinement;
+    let groups = Arc::new(Groups::new(confinement.cgroups && confinement.enabled));
+    let spare_processes = runtime.limits.spare_processes;
     let context = Arc::new(Context {
         snapshots: snapshots.map_err(|error| ServiceError::File(snapshot_folder, error))?,
-        groups: Groups::new(
-            config.runtime.confinement.cgroups && config.runtime.confinement.enabled,
-        ),
         events: Events::new(store.clone(), contents.next_event),
         store,
         images: images.map_err(|error| ServiceError::File(folder, error))?,
         private,
-        spares: Spares::new(&runtime.program, &folders, runtime.limits.spare_processes),
+        spares: Spares::new(&runtime.program, &folders, &groups, spare_processes),
+        groups,
+        starts: Starts::new(),
         runtime,
         folders,
         registry: Arc::downgrade(&registry),
@@ -129,6 +131,7 @@ pub async fn run(
     });
     take_up(&app, contents).await?;
     let sweep = tokio::spawn(sweep_keys(Arc::clone(&app)));
+    let groups = tokio::spawn(remove_left_groups(Arc::clone(&app)));
     let served = serve::start(routes::router(Arc::clone(&app)), listeners, &app);
     listen::tell_ready();
     end.await;
@@ -140,6 +143,7 @@ pub async fn run(
     let _ = tokio::task::spawn_blocking(move || context.spares.end()).await;
     served.drain(DRAIN).await;
     sweep.abort();
+    groups.abort();
     if app.config.stop_vms {
         stop_all(&app).await;
     }
@@ -200,6 +204,14 @@ async fn sweep_keys(app: Arc<App>) {
         }
         tokio::time::sleep(KEY_SWEEP).await;
     }
+}
+
+/// Removes the control groups that daemons before this one have left, when it can be told that they
+/// have.
+async fn remove_left_groups(app: Arc<App>) {
+    app.context.groups.remove_left();
+    tokio::time::sleep(LEFT).await;
+    app.context.groups.remove_left();
 }
 
 /// Stops all VMs, each within its own time.

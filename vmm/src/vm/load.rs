@@ -357,6 +357,13 @@ fn copy_segment(machine: &Machine, image: &Image, segment: &Segment) -> Result<(
     // RAM is fresh, so what lies behind the file's bytes is zero already.
     let bytes = image.contents(segment);
     let gpa = Gpa(segment.gpa);
+    let first = segment.gpa / PAGE_SIZE * PAGE_SIZE;
+    let end = (segment.gpa + bytes.len() as u64).next_multiple_of(PAGE_SIZE);
+    // All at once, as a fault for each page takes longer.
+    machine
+        .ram
+        .populate(Gpa(first), end - first)
+        .map_err(|_| LoadError::Ram { gpa })?;
     machine
         .ram
         .write(gpa, bytes)

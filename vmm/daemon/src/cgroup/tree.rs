@@ -3,6 +3,7 @@
 use super::error::CgroupError;
 use super::limits::Limits;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -141,6 +142,18 @@ impl Hierarchy {
         }
     }
 
+    /// The groups below, and how long ago each was made or has got a group below it.
+    pub fn names(&self) -> Vec<(String, Duration)> {
+        let entries = fs::read_dir(&self.own).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| {
+                let metadata = entry.metadata().ok().filter(fs::Metadata::is_dir)?;
+                let age = metadata.modified().ok()?.elapsed().unwrap_or_default();
+                Some((entry.file_name().into_string().ok()?, age))
+            })
+            .collect()
+    }
+
     fn make(&self, name: &str) -> Result<PathBuf, CgroupError> {
         let path = self.own.join(check_name(name)?);
         match fs::create_dir(&path) {
@@ -181,6 +194,15 @@ impl Cgroup {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        // It was made, or opened, by one.
+        self.path
+            .file_name()
+            .and_then(OsStr::to_str)
+            .unwrap_or_default()
     }
 
     /// The group as a descriptor, for clone3(2) with CLONE_INTO_CGROUP: a process that is in it from

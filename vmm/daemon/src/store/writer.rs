@@ -8,10 +8,14 @@ use redb::{Database, ReadableDatabase};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// The most requests that share a transaction.
 const MAX_GROUP: usize = 256;
+
+/// How long changes that nobody waits for are kept for others that they can share a transaction with.
+const COMPANY: Duration = Duration::from_millis(50);
 
 /// The store. All clones are one store, which is closed when the last is dropped.
 #[derive(Clone, Debug)]
@@ -187,6 +191,14 @@ fn write_all(groups: &mpsc::Receiver<Group>, open: &Open) {
         let mut group = vec![first];
         while group.len() < MAX_GROUP
             && let Ok(next) = groups.try_recv()
+        {
+            group.push(next);
+        }
+        let deadline = Instant::now() + COMPANY;
+        while group.len() < MAX_GROUP
+            && !group.iter().any(|one| one.done.is_some() || one.last)
+            && let Some(time) = deadline.checked_duration_since(Instant::now())
+            && let Ok(next) = groups.recv_timeout(time)
         {
             group.push(next);
         }

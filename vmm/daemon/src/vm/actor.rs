@@ -3,6 +3,7 @@
 
 use super::connection::{Connection, RequestError};
 use super::process::Process;
+use super::starts::Starting;
 use super::timers::{Timer, Timers};
 use super::{COMMANDS, Command, Context, Handle, View};
 use crate::problem::Result;
@@ -46,6 +47,8 @@ pub(super) struct Live {
     pub(super) connection: Arc<Connection>,
     /// None once the process has closed the connection.
     pub(super) notices: Option<mpsc::Receiver<Notice>>,
+    /// While it is its turn to start.
+    pub(super) starting: Option<Starting>,
     /// Why it is being killed.
     pub(super) killed_for: Option<String>,
 }
@@ -206,6 +209,9 @@ impl Actor {
             return;
         }
         self.timers.clear(Timer::Start);
+        if let Some(live) = &mut self.live {
+            live.starting = None;
+        }
         self.record.state = to;
         self.record.goes_on &= to == VmState::Paused;
         self.save_later();

@@ -12,15 +12,17 @@ use paravane_api::event::EventKind;
 use paravane_api::vm::{EndKind, VmState};
 use paravane_control::folder::Folder;
 use paravane_control::message::{Answer, Phase, Request, Status};
+use paravane_control::plan::ProcessPlan;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What became of the process of a VM.
 enum Found {
     /// It lives.
-    Alive(Live, Status),
+    Alive(Box<Live>, Status),
     /// There is none.
     None,
     /// It lives and cannot be talked to.
@@ -30,6 +32,11 @@ enum Found {
 impl Actor {
     /// Finds out what the VM does now.
     pub(super) async fn take_up(&mut self, host_was_down: bool) {
+        if self.record.state.has_process()
+            && let Some(group) = group_of(&self.context.folder(self.record.id))
+        {
+            self.context.groups.know(self.record.id, &group);
+        }
         match self.record.state {
             state if !state.has_process() && self.record.pending == Some(Pending::Delete) => {
                 return self.remove().await;
@@ -41,7 +48,7 @@ impl Actor {
             }
             state if state.has_process() && host_was_down => self.lost().await,
             state if state.has_process() => match self.find().await {
-                Found::Alive(live, status) => self.adopt(live, status).await,
+                Found::Alive(live, status) => self.adopt(*live, status).await,
                 Found::None => self.was_not_there().await,
                 Found::Mute(why) => self.replace_mute(why).await,
             },
@@ -147,10 +154,18 @@ impl Actor {
             process,
             connection: Arc::new(connection),
             notices: Some(notices),
+            starting: None,
             killed_for: None,
         };
-        Found::Alive(live, status)
+        Found::Alive(Box::new(live), status)
     }
+}
+
+/// The control group that the last start of a VM had.
+fn group_of(folder: &Folder) -> Option<PathBuf> {
+    let text = fs::read(folder.plan()).ok()?;
+    let plan: ProcessPlan = serde_json::from_slice(&text).ok()?;
+    plan.confinement.cgroup.map(PathBuf::from)
 }
 
 async fn ask_status(connection: &Connection) -> Result<Status, String> {

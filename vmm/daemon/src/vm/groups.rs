@@ -4,11 +4,12 @@ use crate::cgroup::{Cgroup, CgroupError, Hierarchy, Limits};
 use paravane_api::check;
 use paravane_api::problem::FieldError;
 use paravane_api::spec::Resources;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -17,13 +18,16 @@ use uuid::Uuid;
 const OWN: &str = "daemon";
 
 /// Where VMs have their groups.
+///
+/// Each start has one of its own, with a name that no other has: that of a process that waits for a VM is
+/// made before it is known for which. Which is whose is in the VMs' plans.
 #[derive(Debug)]
 pub struct Groups {
     hierarchy: Result<Hierarchy, String>,
     /// Why no limits are set.
     no_limits: Option<&'static str>,
-    /// VMs whose groups are to go and have not gone yet.
-    leaving: Arc<Mutex<BTreeSet<Uuid>>>,
+    /// The groups of VMs that have one.
+    of_vms: Mutex<BTreeMap<Uuid, Cgroup>>,
 }
 
 /// How often, and with what pause, it is tried to remove a group whose process has ended: the kernel
@@ -31,14 +35,16 @@ pub struct Groups {
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The group of a VM that is being started.
+/// How old a group without processes is that is taken for one that somebody has left: a new one may
+/// be about to get its process.
+pub const LEFT: Duration = Duration::from_secs(10);
+
+/// How the name of a VM's group begins.
+const PREFIX: &str = "vm-";
+
+/// A group that has no VM, and is to be somebody's.
 #[derive(Debug)]
-pub struct Group {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Where the process writes 0 to be in it.
-    pub processes: File,
-}
+pub struct Group(Cgroup);
 
 impl Groups {
     /// Groups below that of this process, which moves into one of its own. Where that cannot be,
@@ -49,7 +55,7 @@ impl Groups {
             return Self {
                 hierarchy: Err(why.to_string()),
                 no_limits: None,
-                leaving: Arc::default(),
+                of_vms: Mutex::default(),
             };
         }
         let by_service_manager = env::var_os("NOTIFY_SOCKET").is_some();
@@ -67,7 +73,7 @@ impl Groups {
         Self {
             hierarchy: hierarchy.map_err(|error| error.to_string()),
             no_limits,
-            leaving: Arc::default(),
+            of_vms: Mutex::default(),
         }
     }
 
@@ -100,12 +106,31 @@ impl Groups {
         group.remove().map_err(text)
     }
 
-    /// Makes the group of a VM. None where there are no groups and no limits are asked for.
+    /// Makes a group, without limits, before it is known for which VM. None where there are none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
+    pub fn make_ahead(&self) -> Result<Option<Group>, CgroupError> {
+        let Ok(hierarchy) = &self.hierarchy else {
+            return Ok(None);
+        };
+        let group = hierarchy.create(&new_name(), &Limits::default())?;
+        Ok(Some(Group(group)))
+    }
+
+    /// Gives a VM that is being started its group: the one that was made ahead, or a new one. Says
+    /// where it is; nowhere if there are no groups and no limits are asked for.
     ///
     /// # Errors
     ///
     /// A limit cannot be had.
-    pub fn make(&self, id: Uuid, asked: &Resources) -> Result<Option<Group>, String> {
+    pub fn give(
+        &self,
+        id: Uuid,
+        asked: &Resources,
+        ahead: Option<Group>,
+    ) -> Result<Option<PathBuf>, String> {
         let mut all = Limits::default();
         for (_, limits) in each(asked) {
             all.cpu_weight = all.cpu_weight.or(limits.cpu_weight);
@@ -113,36 +138,61 @@ impl Groups {
             all.cpus = all.cpus.or(limits.cpus);
             all.memory = all.memory.or(limits.memory);
         }
+        let name = ahead.map(|Group(group)| {
+            let name = group.name().to_string();
+            // Whatever comes of it, it is the VM's now, and goes with it.
+            self.of_vms().insert(id, group);
+            name
+        });
         let hierarchy = match self.place(&all) {
             Ok(hierarchy) => hierarchy,
             Err(_) if all == Limits::default() => return Ok(None),
             Err(why) => return Err(why),
         };
-        // From here on it stays, and is used again if it is still there.
-        lock(&self.leaving).remove(&id);
-        let group = hierarchy.create(&name(id), &all).map_err(text)?;
-        Ok(Some(Group {
-            processes: group.processes_file().map_err(text)?,
-            path: group.path().to_path_buf(),
-        }))
+        let name = name.unwrap_or_else(new_name);
+        let group = hierarchy.create(&name, &all).map_err(text)?;
+        let path = group.path().to_path_buf();
+        self.of_vms().insert(id, group);
+        Ok(Some(path))
+    }
+
+    /// A daemon before this one gave a VM this group.
+    pub fn know(&self, id: Uuid, path: &Path) {
+        let Ok(hierarchy) = &self.hierarchy else {
+            return;
+        };
+        // A VM's process may have written that.
+        let name = path.file_name().and_then(OsStr::to_str);
+        let name = name.filter(|name| name.starts_with(PREFIX));
+        if let Some(group) = name.and_then(|name| hierarchy.open(name).ok())
+            && group.path() == path
+        {
+            self.of_vms().insert(id, group);
+        }
+    }
+
+    /// The file by which a process gets into the group of a VM, which is opened before fork(2).
+    /// Nothing where it has no group.
+    ///
+    /// # Errors
+    ///
+    /// The group is gone.
+    pub fn entrance(&self, id: Uuid) -> Result<Option<File>, String> {
+        let of_vms = self.of_vms();
+        let entrance = of_vms.get(&id).map(Cgroup::processes_file);
+        entrance.transpose().map_err(text)
     }
 
     /// Removes the group of a VM that has no process.
     pub fn remove(&self, id: Uuid) {
-        let Ok(hierarchy) = &self.hierarchy else {
+        let Some(group) = self.of_vms().remove(&id) else {
             return;
         };
-        // Where none was made there is nothing to remove.
-        let Ok(group) = hierarchy.open(&name(id)) else {
-            return;
-        };
-        let leaving = Arc::clone(&self.leaving);
-        lock(&leaving).insert(id);
-        if !removed(&group, &leaving, id) {
+        if !removed(&group) {
             tokio::spawn(async move {
                 for _ in 0..TRIES {
                     tokio::time::sleep(PAUSE).await;
-                    if removed(&group, &leaving, id) {
+                    if removed(&group) {
                         return;
                     }
                 }
@@ -151,26 +201,69 @@ impl Groups {
             });
         }
     }
+
+    /// Removes groups that have no process and no VM: those of a daemon that was killed.
+    pub fn remove_left(&self) {
+        let Ok(hierarchy) = &self.hierarchy else {
+            return;
+        };
+        let ours: BTreeSet<_> = self
+            .of_vms()
+            .values()
+            .map(|group| group.name().to_string())
+            .collect();
+        for (name, age) in hierarchy.names() {
+            if name.starts_with(PREFIX)
+                && age >= LEFT
+                && !ours.contains(&name)
+                && let Ok(group) = hierarchy.open(&name)
+            {
+                // It fails where there are processes.
+                let _ = group.remove();
+            }
+        }
+    }
+
+    fn of_vms(&self) -> MutexGuard<'_, BTreeMap<Uuid, Cgroup>> {
+        self.of_vms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Group {
+    /// Puts a process into it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such process.
+    pub fn add(&self, process: u32) -> Result<(), CgroupError> {
+        self.0.add(process)
+    }
+
+    /// Removes it, as nobody needs it. Its process was waited for.
+    pub fn discard(self) {
+        for _ in 0..TRIES {
+            if removed(&self.0) {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
 }
 
 /// Removes a group that is to go. Whether there is nothing more to be done about it.
-fn removed(group: &Cgroup, leaving: &Mutex<BTreeSet<Uuid>>, id: Uuid) -> bool {
-    // Held meanwhile, so that no start finds the group there that is just being removed.
-    let mut leaving = lock(leaving);
-    if !leaving.contains(&id) {
-        return true;
-    }
+fn removed(group: &Cgroup) -> bool {
     match group.remove() {
-        Err(CgroupError::Busy(_)) => return false,
-        Err(error) => tracing::warn!(vm = %id, "the control group is not removed: {error}"),
-        Ok(()) => {}
+        Err(CgroupError::Busy(_)) => false,
+        Err(error) => {
+            tracing::warn!("a control group is not removed: {error}");
+            true
+        }
+        Ok(()) => true,
     }
-    leaving.remove(&id);
-    true
 }
 
-fn lock(leaving: &Mutex<BTreeSet<Uuid>>) -> MutexGuard<'_, BTreeSet<Uuid>> {
-    leaving.lock().unwrap_or_else(PoisonError::into_inner)
+fn new_name() -> String {
+    format!("{PREFIX}{}", Uuid::now_v7())
 }
 
 /// Why limits would keep a service manager from starting the daemon again: it puts the daemon
@@ -181,10 +274,6 @@ fn hinders_restart(own: &Path, by_service_manager: bool) -> Option<&'static str>
         "with limits the daemon could not be restarted as long as VMs run: its systemd unit needs \
          DelegateSubgroup=daemon, which systemd knows since version 254",
     )
-}
-
-fn name(id: Uuid) -> String {
-    format!("vm-{id}")
 }
 
 fn text(error: CgroupError) -> String {
@@ -239,7 +328,7 @@ mod tests {
         let groups = Groups {
             hierarchy: Err("no group".to_string()),
             no_limits: Some("no restart"),
-            leaving: Arc::default(),
+            of_vms: Mutex::default(),
         };
         let limited = Resources {
             cpu_weight: Some(50),
@@ -247,12 +336,8 @@ mod tests {
         };
         let errors = groups.check(&limited, "/spec");
         assert_eq!(errors[0].detail, "no restart");
-        assert!(groups.make(Uuid::nil(), &limited).is_err());
-        assert!(
-            groups
-                .make(Uuid::nil(), &Resources::default())
-                .unwrap()
-                .is_none()
-        );
+        let give = |asked: &Resources| groups.give(Uuid::nil(), asked, None);
+        assert!(give(&limited).is_err());
+        assert!(give(&Resources::default()).unwrap().is_none());
     }
 }

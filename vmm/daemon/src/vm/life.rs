@@ -58,31 +58,20 @@ impl Actor {
     }
 
     async fn try_launch(&self) -> Result<Live, Ended> {
+        let starting = self.context.starts.begin().await;
         let context = Arc::clone(&self.context);
         let record = self.record.clone();
-        let id = record.id;
-        let process = tokio::task::spawn_blocking(move || {
-            let group = context.groups.make(id, &record.spec.resources)?;
-            let plan = context.plan(&record, group.as_ref().map(|group| group.path.as_path()))?;
-            let folder = context.folder(id);
-            spawn(
-                &context.runtime.program,
-                &folder,
-                &plan,
-                group,
-                &context.private,
-                &context.spares,
-            )
-        })
-        .await
-        .unwrap_or_else(|error| Err(format!("the process was not started: {error}")));
+        let process = tokio::task::spawn_blocking(move || spawn(&context, &record))
+            .await
+            .unwrap_or_else(|error| Err(format!("the process was not started: {error}")));
         let mut process = process.map_err(exit::failed)?;
-        let folder = self.context.folder(id);
+        let folder = self.context.folder(self.record.id);
         match Connection::open(&folder.control()).await {
             Ok((connection, notices)) => Ok(Live {
                 process,
                 connection: Arc::new(connection),
                 notices: Some(notices),
+                starting: Some(starting),
                 killed_for: None,
             }),
             // It has ended already, or closed its socket.
@@ -181,7 +170,7 @@ impl Actor {
     /// daemon that ends in between leaves nothing that the next one does not know of.
     pub(super) async fn remove(&mut self) {
         let id = self.record.id;
-        let folder = self.context.folder(id);
+        let folder = self.context.folder(self.record.id);
         let removed = tokio::fs::remove_dir_all(folder.path()).await;
         if let Err(error) = removed
             && error.kind() != std::io::ErrorKind::NotFound

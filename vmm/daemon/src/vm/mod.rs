@@ -17,6 +17,7 @@ mod process;
 mod snapshot;
 mod spares;
 mod spawn;
+mod starts;
 mod timers;
 
 use crate::config::Runtime;
@@ -38,10 +39,11 @@ use uuid::Uuid;
 pub use actions::of_request;
 pub use actor::{Origin, start};
 pub use console::open_console;
-pub use groups::Groups;
+pub use groups::{Groups, LEFT};
 pub use private::Private;
 pub use snapshot::take as take_snapshot;
 pub use spares::Spares;
+pub use starts::Starts;
 
 /// How many commands may wait for a VM's task.
 const COMMANDS: usize = 64;
@@ -58,13 +60,15 @@ pub struct Context {
     /// The snapshots.
     pub snapshots: Snapshots,
     /// Control groups of VMs.
-    pub groups: Groups,
+    pub groups: Arc<Groups>,
     /// How VMs are run.
     pub runtime: Runtime,
     /// What VMs' processes have no copies of.
     pub private: Private,
     /// Processes that wait for VMs.
     pub spares: Spares,
+    /// Whose turn it is to start.
+    pub starts: Starts,
     /// The folder of the VMs' folders.
     pub folders: PathBuf,
     /// Where a VM that is deleted takes itself out.

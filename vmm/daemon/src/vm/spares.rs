@@ -1,8 +1,9 @@
 //! Processes that are started before there is a VM for them. What is the same for every VM is done
 //! by then: the process is made, its program loaded, its command line read.
 
-use super::groups::Group;
+use super::groups::{Group, Groups};
 use super::spawn;
+use crate::cgroup::CgroupError;
 use paravane_control::folder::{Folder, NO_VM};
 use paravane_control::handover;
 use std::ffi::OsString;
@@ -37,6 +38,7 @@ struct Shared {
     program: Vec<OsString>,
     /// What their command lines show in place of a VM's folder.
     folder: PathBuf,
+    groups: Arc<Groups>,
     wanted: usize,
     state: Mutex<State>,
     /// Some have become fewer, or all are to end.
@@ -58,15 +60,18 @@ struct State {
 pub struct Spare {
     child: Child,
     socket: OwnedFd,
+    /// The control group that it is in, until a VM has it.
+    group: Option<Group>,
 }
 
 impl Spares {
     /// None yet, of so many of this program. VMs' folders are in `folders`.
-    pub fn new(program: &[OsString], folders: &Path, wanted: u32) -> Self {
+    pub fn new(program: &[OsString], folders: &Path, groups: &Arc<Groups>, wanted: u32) -> Self {
         Self {
             shared: Arc::new(Shared {
                 program: program.to_vec(),
                 folder: folders.join(NO_VM),
+                groups: Arc::clone(groups),
                 wanted: wanted as usize,
                 state: Mutex::default(),
                 changed: Condvar::new(),
@@ -104,11 +109,20 @@ impl Spares {
         let mut state = self.shared.lock();
         let before = state.ready.len();
         // Somebody may have killed one.
-        state.ready.retain_mut(Spare::lives);
+        let mut ended = Vec::new();
+        for mut spare in std::mem::take(&mut state.ready) {
+            match spare.lives() {
+                true => state.ready.push(spare),
+                false => ended.push(spare),
+            }
+        }
         if state.ready.len() < before {
             self.shared.fewer(&mut state);
         }
-        state.ready.len()
+        let count = state.ready.len();
+        drop(state);
+        ended.into_iter().for_each(Spare::end);
+        count
     }
 
     /// Ends them, and makes no more. It waits for what is under way.
@@ -168,7 +182,7 @@ impl Shared {
                 continue;
             }
             drop(state);
-            let made = Spare::start(&self.program, &self.folder);
+            let made = Spare::start(&self.program, &self.folder, &self.groups);
             state = self.lock();
             match made {
                 Ok(spare) if state.ending => spare.end(),
@@ -183,31 +197,50 @@ impl Shared {
 }
 
 impl Spare {
-    /// Starts one. It makes a session of its own itself: what has nothing to do between fork and
-    /// exec is started without a copy of the daemon's page tables, for which all of the daemon's
-    /// threads would wait.
-    fn start(program: &[OsString], folder: &Path) -> io::Result<Self> {
+    /// Starts one, in a control group of its own. It makes a session of its own itself: what has
+    /// nothing to do between fork and exec is started without a copy of the daemon's page tables, for
+    /// which all of the daemon's threads would wait. Into its group it is put here, which waits for an
+    /// RCU grace period, as the one who wants a VM need not.
+    fn start(program: &[OsString], folder: &Path, groups: &Groups) -> io::Result<Self> {
         let (socket, theirs) = handover::pair()?;
         let child = spawn::command(program, folder)?
             .stdin(Stdio::from(theirs))
             .spawn()?;
-        Ok(Self { child, socket })
+        let mut spare = Self {
+            child,
+            socket,
+            group: None,
+        };
+        match spare.enter_group(groups) {
+            Ok(()) => Ok(spare),
+            Err(error) => {
+                spare.end();
+                Err(io::Error::other(error))
+            }
+        }
     }
 
-    /// Has it run the VM of this folder, in this control group. The listener is the caller's to
-    /// close.
+    fn enter_group(&mut self, groups: &Groups) -> Result<(), CgroupError> {
+        self.group = groups.make_ahead()?;
+        match &self.group {
+            // It is our child and was not waited for, so its number means no other process.
+            Some(group) => group.add(self.child.id()),
+            None => Ok(()),
+        }
+    }
+
+    /// The group that it is in, which becomes a VM's.
+    pub fn take_group(&mut self) -> Option<Group> {
+        self.group.take()
+    }
+
+    /// Has it run the VM of this folder. The listener is the caller's to close.
     ///
     /// # Errors
     ///
-    /// It has ended, or cannot be put into the group; then it is no more.
-    pub fn hand_over(
-        self,
-        folder: &Folder,
-        listener: &UnixListener,
-        group: Option<&Group>,
-    ) -> io::Result<Child> {
-        let given = self.try_hand_over(folder, listener, group);
-        match given {
+    /// It has ended; then it is no more.
+    pub fn hand_over(self, folder: &Folder, listener: &UnixListener) -> io::Result<Child> {
+        match handover::give(&self.socket, folder, listener) {
             Ok(()) => Ok(self.child),
             Err(error) => {
                 self.end();
@@ -216,28 +249,18 @@ impl Spare {
         }
     }
 
-    fn try_hand_over(
-        &self,
-        folder: &Folder,
-        listener: &UnixListener,
-        group: Option<&Group>,
-    ) -> io::Result<()> {
-        if let Some(group) = group {
-            // It is our child and was not waited for, so its number means no other process.
-            let number = self.child.id().to_string();
-            rustix::io::write(&group.processes, number.as_bytes())?;
-        }
-        handover::give(&self.socket, folder, listener)
-    }
-
     fn lives(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    fn end(mut self) {
+    /// Ends it, and its group with it.
+    pub fn end(mut self) {
         // It may have ended. One that is stopped would not see that its socket is closed.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(group) = self.group.take() {
+            group.discard();
+        }
     }
 }
 
@@ -255,6 +278,10 @@ mod tests {
         }
     }
 
+    fn no_groups() -> Arc<Groups> {
+        Arc::new(Groups::new(false))
+    }
+
     /// A program that does not end before it is told to, as it reads what nobody sends.
     fn waiting() -> Vec<OsString> {
         vec!["/bin/sh".into(), "-c".into(), "read line".into()]
@@ -262,7 +289,7 @@ mod tests {
 
     #[test]
     fn those_that_were_taken_or_have_ended_are_made_anew() {
-        let spares = Spares::new(&waiting(), Path::new("/vms"), 2);
+        let spares = Spares::new(&waiting(), Path::new("/vms"), &no_groups(), 2);
         assert!(spares.take().is_none());
         spares.begin();
         wait_for(&spares, 2);
@@ -286,16 +313,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let folder = Folder::new(directory.path());
         let listener = UnixListener::bind(folder.control()).unwrap();
-        let mut spare = Spare::start(&waiting(), Path::new("/vms")).unwrap();
+        let mut spare = Spare::start(&waiting(), Path::new("/vms"), &no_groups()).unwrap();
         spare.child.kill().unwrap();
         spare.child.wait().unwrap();
-        spare.hand_over(&folder, &listener, None).unwrap_err();
+        spare.hand_over(&folder, &listener).unwrap_err();
         UnixStream::connect(folder.control()).unwrap();
     }
 
     #[test]
     fn a_program_that_cannot_be_started_is_no_end() {
-        let spares = Spares::new(&["/no/program".into()], Path::new("/vms"), 1);
+        let spares = Spares::new(&["/no/program".into()], Path::new("/vms"), &no_groups(), 1);
         spares.begin();
         assert_eq!(spares.count(), 0);
         spares.end();

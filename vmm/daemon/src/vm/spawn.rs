@@ -2,15 +2,17 @@
 
 #![allow(unsafe_code)]
 
+use super::Context;
 use super::groups::Group;
 use super::private::Private;
 use super::process::Process;
-use super::spares::Spares;
+use super::spares::Spare;
+use crate::store::VmRecord;
 use paravane_control::folder::Folder;
 use paravane_control::plan::ProcessPlan;
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
@@ -19,31 +21,56 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Makes the VM's folder, writes its plan and has a process run it: one of `spares`, or else a new
-/// one. The process has its own session, so that signals for the daemon's terminal do not reach
-/// it, and no descriptor of the daemon's but the listening control socket: all others are closed
-/// by exec.
+/// Makes the VM's folder, writes its plan and has a process run it: one that waits for a VM, or else
+/// a new one. The process has its own session, so that signals for the daemon's terminal do not
+/// reach it, and no descriptor of the daemon's but the listening control socket: all others are
+/// closed by exec.
 ///
 /// # Errors
 ///
 /// What could not be done, in a sentence.
-pub fn spawn(
-    program: &[OsString],
-    folder: &Folder,
-    plan: &ProcessPlan,
-    group: Option<Group>,
-    private: &Private,
-    spares: &Spares,
-) -> Result<Process, String> {
-    let listener = prepare(folder, plan)?;
-    while let Some(spare) = spares.take() {
-        match spare.hand_over(folder, &listener, group.as_ref()) {
+pub fn spawn(context: &Context, record: &VmRecord) -> Result<Process, String> {
+    let folder = context.folder(record.id);
+    loop {
+        let mut spare = context.spares.take();
+        let ahead = spare.as_mut().and_then(Spare::take_group);
+        let prepared = prepare(context, record, &folder, ahead);
+        let listener = match prepared {
+            Ok(listener) => listener,
+            Err(error) => {
+                if let Some(spare) = spare {
+                    spare.end();
+                }
+                return Err(error);
+            }
+        };
+        let Some(spare) = spare else {
+            let program = &context.runtime.program;
+            let processes = context.groups.entrance(record.id)?;
+            return start(program, &folder, &listener, processes, &context.private);
+        };
+        match spare.hand_over(&folder, &listener) {
             Ok(child) => return watched(child),
-            // Somebody may have killed it. What is wrong with the group, a new process meets too.
-            Err(error) => tracing::warn!("a spare process takes no VM: {error}"),
+            // Somebody may have killed it. Its group goes with it.
+            Err(error) => {
+                tracing::warn!("a spare process takes no VM: {error}");
+                context.groups.remove(record.id);
+            }
         }
     }
-    start(program, folder, &listener, group, private)
+}
+
+/// Gives the VM its group, and makes its folder, with its plan and its control socket.
+fn prepare(
+    context: &Context,
+    record: &VmRecord,
+    folder: &Folder,
+    ahead: Option<Group>,
+) -> Result<UnixListener, String> {
+    let resources = &record.spec.resources;
+    let group = context.groups.give(record.id, resources, ahead)?;
+    let plan = context.plan(record, group.as_deref())?;
+    prepare_folder(folder, &plan)
 }
 
 fn watched(child: Child) -> Result<Process, String> {
@@ -51,7 +78,7 @@ fn watched(child: Child) -> Result<Process, String> {
 }
 
 /// Makes the VM's folder, with its plan and its control socket.
-fn prepare(folder: &Folder, plan: &ProcessPlan) -> Result<UnixListener, String> {
+fn prepare_folder(folder: &Folder, plan: &ProcessPlan) -> Result<UnixListener, String> {
     let failed = |what: &str, path: &Path| {
         let (what, path) = (what.to_string(), path.display().to_string());
         move |error: io::Error| format!("{path} cannot be {what}: {error}")
@@ -106,7 +133,7 @@ fn start(
     program: &[OsString],
     folder: &Folder,
     listener: &UnixListener,
-    group: Option<Group>,
+    processes: Option<File>,
     private: &Private,
 ) -> Result<Process, String> {
     let mut command = command(program, folder.path()).map_err(|error| error.to_string())?;
@@ -121,8 +148,9 @@ fn start(
             rustix::process::setsid()?;
             let borrowed = BorrowedFd::borrow_raw(fd);
             fcntl_setfd(borrowed, FdFlags::empty())?;
-            if let Some(group) = &group {
-                rustix::io::write(&group.processes, b"0")?;
+            if let Some(processes) = &processes {
+                // 0 is who writes it.
+                rustix::io::write(processes, b"0")?;
             }
             Ok(())
         });

@@ -45,6 +45,7 @@ pub fn boot(device: PathBuf) -> Result<Boot, Failure> {
         output: OutputSource::Memory(1 << 10),
         stages: Stages::start(),
         reboots: true,
+        is_alone: true,
     };
     // Nobody listens: the session is waited for below.
     let (events, _) = mpsc::unbounded_channel();

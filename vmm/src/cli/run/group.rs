@@ -94,6 +94,7 @@ impl Group {
                 },
                 stages: stages.clone(),
                 reboots: true,
+                is_alone: true,
             };
             let on_built = on_built.take();
             let gate = gate.clone();

@@ -59,6 +59,9 @@ pub struct Plan {
     /// Whether a guest that reboots is started again here; otherwise that is its end, as it is of
     /// one that began in a snapshot.
     pub reboots: bool,
+    /// Whether what is in the program's file is let go of as soon as it is not needed. Where other
+    /// processes run the program too they share it, and it costs a start more than it saves.
+    pub is_alone: bool,
 }
 
 /// Where a guest begins.
@@ -312,8 +315,10 @@ fn boot(
                 restore::restore(&kvm, files, &plan.config, console, stages)?
             }
         };
-        plan.source.let_go();
-        built_in::let_go_of_code();
+        if plan.is_alone {
+            plan.source.let_go();
+            built_in::let_go_of_code();
+        }
         boots += 1;
         let control = vm.control();
         shared.set_control(Arc::clone(&control));

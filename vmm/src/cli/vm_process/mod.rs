@@ -175,6 +175,7 @@ fn run_plan(
         stages,
         // The daemon starts the next process, as a reboot uses up what this one may open.
         reboots: false,
+        is_alone: false,
     };
     let surroundings = Surroundings {
         plan,
