@@ -329,7 +329,7 @@ impl Vm {
         let devices = DeviceList::new(devices.collect::<Result<_, _>>()?)?;
         let mut machine = Machine::new(kvm, config.memory, config.vcpus)?;
         stages.done("machine");
-        let modes = HostModes::probe(&mut machine)?;
+        let modes = HostModes::of_host(&mut machine)?;
         let mode = modes.choose(config.privilege, config.carrier)?;
         stages.done("probe");
 

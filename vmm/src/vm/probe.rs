@@ -15,6 +15,7 @@ use kvm_bindings::kvm_regs;
 use kvm_ioctls::VcpuExit;
 use pv_abi::address_space::PAGE_SIZE;
 use serde::Serialize;
+use std::sync::OnceLock;
 use thiserror::Error;
 
 /// What works on this host.
@@ -50,6 +51,17 @@ pub enum ModeError {
 }
 
 impl HostModes {
+    /// What works here: found out by the first machine of this process that asks, as
+    /// [`HostModes::probe`] does, for it is the same for all.
+    pub fn of_host(machine: &mut Machine) -> Result<Self, MachineError> {
+        static FOUND: OnceLock<HostModes> = OnceLock::new();
+        if let Some(found) = FOUND.get() {
+            return Ok(found.clone());
+        }
+        let found = Self::probe(machine)?;
+        Ok(FOUND.get_or_init(|| found).clone())
+    }
+
     /// Executes the probe on vCPU 0 of a machine that has nothing in it yet. Afterwards the
     /// vCPU's registers are undefined.
     pub fn probe(machine: &mut Machine) -> Result<Self, MachineError> {

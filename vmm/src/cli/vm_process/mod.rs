@@ -12,6 +12,7 @@ mod descriptors;
 mod ended;
 mod guest_image;
 mod panics;
+mod rehearsal;
 mod scheduling;
 mod spare;
 mod starting;

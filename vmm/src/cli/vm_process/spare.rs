@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::arguments::Shown;
-use super::descriptors;
+use super::{descriptors, rehearsal};
 use crate::cli::exit_code::Failure;
 use paravane_control::folder::Folder;
 use paravane_control::handover;
@@ -27,6 +27,7 @@ fn try_wait(placeholder: &Path) -> io::Result<Option<(Folder, UnixListener)>> {
     // Signals of the daemon's terminal are not for it.
     rustix::process::setsid()?;
     let shown = Shown::find(placeholder.as_os_str())?;
+    rehearsal::rehearse();
     let Some((folder, listener)) = handover::take(socket)? else {
         return Ok(None);
     };
