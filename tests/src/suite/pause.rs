@@ -78,8 +78,8 @@ fn a_paused_guest_does_nothing_and_goes_on(mode: Mode) {
 }
 
 fn pauses_at_any_moment_disturb_nothing(mode: Mode) {
-    // Not `threads`: a pause makes several of its sleepers due at once.
-    let groups = "selftest=console,traps,delivery,upcalls,events,vcpus,smp,sync,tasks,space";
+    let groups =
+        "selftest=console,traps,delivery,upcalls,events,vcpus,smp,threads,sync,tasks,space";
     let mut vm = Hosted::start(&Plan::new(mode, groups).vcpus(4));
     vm.terminal.input.close();
     let over = AtomicBool::new(false);

@@ -16,6 +16,8 @@ pub struct Ring {
     state: Mutex<State>,
     // Wakes readers without a system call when none of them waits.
     changed: Notify,
+    // Wakes those who wait for the end alone, which is not at each write.
+    ended: Notify,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl Default for Ring {
                 ended: false,
             }),
             changed: Notify::new(),
+            ended: Notify::new(),
         }
     }
 }
@@ -105,6 +108,7 @@ impl Ring {
     pub fn end(&self) {
         lock(&self.state).ended = true;
         self.changed.notify_waiters();
+        self.ended.notify_waiters();
     }
 
     /// The place of the oldest byte that is kept.
@@ -151,14 +155,12 @@ impl Ring {
 
     /// Waits until nothing more will be written.
     pub async fn ended(&self) {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if lock(&self.state).ended {
-                return;
-            }
-            changed.await;
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        // Before looking, as in `next`.
+        ended.as_mut().enable();
+        if !lock(&self.state).ended {
+            ended.await;
         }
     }
 }

@@ -9,6 +9,7 @@ use super::lines::Lines;
 use crate::console::ring::{Found, Ring};
 use paravane_api::log::{LogLevel, LogSource};
 use std::time::Duration;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 /// How long to leave the ring alone after reading: many small writes are one piece of work, and
@@ -40,7 +41,11 @@ pub async fn copy(ring: &Ring, log: &Log, rate: u64) {
         }
         let pause = match copier.budget.wait(Instant::now()) {
             Some(time) => time,
-            None if ring.has_more(cursor) => continue,
+            None if ring.has_more(cursor) => {
+                // A guest that is never caught up with holds up no other task of this thread.
+                yield_now().await;
+                continue;
+            }
             None => PAUSE,
         };
         tokio::select! {
