@@ -14,7 +14,7 @@ use paravane::vcpu::Ending;
 use paravane::vm::restore::RestoreConfig;
 use paravane::vm::stages::Stages;
 use paravane::vm::{Vm, VmConfig, VmControl, VmError, host};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -31,7 +31,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub struct Plan {
     /// How its guest runs.
     pub mode: Mode,
-    /// The bundled kernel's command line.
+    /// Its image.
+    pub image: PathBuf,
+    /// That one's command line.
     pub command_line: String,
     /// Its number of vCPUs.
     pub vcpus: u32,
@@ -44,10 +46,16 @@ impl Plan {
     pub fn new(mode: Mode, command_line: &str) -> Self {
         Self {
             mode,
+            image: guests::kernel(),
             command_line: command_line.into(),
             vcpus: 1,
             devices: Vec::new(),
         }
+    }
+
+    /// With another image than the bundled kernel's.
+    pub fn image(self, image: PathBuf) -> Self {
+        Self { image, ..self }
     }
 
     /// With so many vCPUs.
@@ -215,8 +223,9 @@ impl Hosted {
     /// When it cannot be built.
     pub fn start_after(plan: &Plan, before: impl FnOnce(&VmControl) + Send + 'static) -> Self {
         let config = plan.config();
+        let image = plan.image.clone();
         Self::start_built(before, move |kvm, console| {
-            let image = Image::read(guests::kernel())?;
+            let image = Image::read(&image)?;
             Vm::new(kvm, &image, &config, console, &mut Stages::start())
         })
     }

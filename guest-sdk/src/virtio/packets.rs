@@ -119,7 +119,6 @@ impl Receiver {
     }
 
     /// Whether a packet has come that was not taken.
-    #[cfg(feature = "net")]
     pub fn has_come(&self) -> bool {
         self.slots.queue.has_used()
     }

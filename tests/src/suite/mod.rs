@@ -23,6 +23,7 @@ mod report;
 mod sandbox;
 mod servers;
 mod shares;
+mod snapshot_devices;
 mod snapshots;
 mod sockets;
 mod taps;
@@ -98,6 +99,7 @@ fn once() -> Vec<Once> {
         sandbox::ONCE,
         servers::ONCE,
         shares::ONCE,
+        snapshot_devices::ONCE,
         snapshots::ONCE,
         sockets::ONCE,
         taps::ONCE,

@@ -27,7 +27,7 @@ fn start(name: &str, options: &[&str]) -> Running {
 }
 
 /// A port of the host that nobody has.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("it has an address").port()
 }
@@ -66,10 +66,10 @@ fn an_http_server() {
 }
 
 /// A client of the store, by its socket.
-struct Client(BufReader<UnixStream>);
+pub(super) struct Client(BufReader<UnixStream>);
 
 impl Client {
-    fn connect(path: &Path) -> Self {
+    pub(super) fn connect(path: &Path) -> Self {
         let mut stream = UnixStream::connect(path).expect("the VMM listens");
         stream.write_all(b"CONNECT 6379\n").expect("it is read");
         let mut client = Self(BufReader::new(stream));
@@ -78,18 +78,18 @@ impl Client {
         client
     }
 
-    fn line(&mut self) -> Option<String> {
+    pub(super) fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         let read = self.0.read_line(&mut line);
         (read.is_ok() && line.ends_with('\n')).then_some(line)
     }
 
-    fn send(&mut self, text: &str) {
+    pub(super) fn send(&mut self, text: &str) {
         // Whoever is dead does not read it.
         let _ = self.0.get_mut().write_all(text.as_bytes());
     }
 
-    fn get(&mut self, key: &str) -> Option<String> {
+    pub(super) fn get(&mut self, key: &str) -> Option<String> {
         self.send(&format!("GET {key}\r\n"));
         let size = self.line().expect("there is an answer");
         (size != "$-1\r\n").then(|| self.line().expect("and a value").trim_end().to_owned())

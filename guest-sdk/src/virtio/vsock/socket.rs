@@ -130,10 +130,14 @@ impl Socket {
     fn take_all(&mut self) -> Result<(), Broken> {
         let cid = self.cid;
         // As many as the queue has: then it is the others' turn.
-        for _ in 0..PACKETS {
+        let mut count = 0;
+        while count < PACKETS && self.receiver.has_come() {
+            // First: this packet may be of a connection that came after the old ones had gone.
+            self.take_events()?;
             let Some(packet) = self.receiver.take_if(|_| true)? else {
                 break;
             };
+            count += 1;
             if let Some((header, data)) = Header::parse(&packet, cid) {
                 let answer = route(&mut self.connections, &mut self.listeners, header, data);
                 drop(packet);
@@ -143,6 +147,10 @@ impl Socket {
                 self.forget_if_over(header.ends);
             }
         }
+        self.take_events()
+    }
+
+    fn take_events(&mut self) -> Result<(), Broken> {
         let mut reset = false;
         while let Some(packet) = self.events.take_if(|_| true)? {
             drop(packet);

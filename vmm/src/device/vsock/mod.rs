@@ -124,23 +124,19 @@ struct Server {
     buffer: Vec<u8>,
 }
 
-/// Tells the driver that all connections are gone.
-async fn tell_reset(events: &mut Option<DeviceQueue>) -> Result<(), DeviceError> {
-    let Some(queue) = events else {
-        return std::future::pending().await;
-    };
-    let mut chain = queue.next().await?;
-    chain.write_all(&TRANSPORT_RESET.to_le_bytes())?;
-    queue.push(chain, size_of::<u32>() as u32)?;
-    queue.notify()?;
-    *events = None;
-    Ok(())
+/// Waits until the driver has given a buffer for the event that it has to be told of.
+async fn can_be_told(events: &mut Option<DeviceQueue>) -> Result<(), DeviceError> {
+    match events {
+        Some(queue) => queue.ready().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Server {
     async fn serve(&mut self) -> Result<(), DeviceError> {
         loop {
             self.take_packets()?;
+            self.tell_reset()?;
             self.give_packets()?;
             let (can_receive, has_output) = (self.muxer.can_receive(), self.muxer.has_output());
             tokio::select! {
@@ -149,11 +145,25 @@ impl Server {
                 () = self.muxer.output() => {}
                 ready = self.from_guest.ready(), if can_receive => ready?,
                 ready = self.to_guest.ready(), if has_output => ready?,
-                told = tell_reset(&mut self.events) => told?,
+                ready = can_be_told(&mut self.events) => ready?,
             }
             // A guest that never stops does not keep the thread for itself.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Tells the driver that all connections are gone, as soon as it has a buffer for that. A driver
+    /// that looks at it before each packet takes no packet of a new connection for one of an old.
+    fn tell_reset(&mut self) -> Result<(), DeviceError> {
+        if let Some(queue) = &mut self.events
+            && let Some(mut chain) = queue.pop()?
+        {
+            chain.write_all(&TRANSPORT_RESET.to_le_bytes())?;
+            queue.push(chain, size_of::<u32>() as u32)?;
+            queue.notify()?;
+            self.events = None;
+        }
+        Ok(())
     }
 
     fn take_packets(&mut self) -> Result<(), DeviceError> {

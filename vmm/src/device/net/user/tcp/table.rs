@@ -35,13 +35,27 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
 const FIRST_PORT: u16 = 49152;
 
 /// The table of connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TcpConnections {
     connections: HashMap<u64, Connection>,
     by_ends: HashMap<Ends, u64>,
     next_number: u64,
     next_port: u16,
     forwarded: usize,
+}
+
+impl Default for TcpConnections {
+    fn default() -> Self {
+        Self {
+            connections: HashMap::new(),
+            by_ends: HashMap::new(),
+            next_number: 0,
+            // A guest that went on from a snapshot has connections that are not here any more, and
+            // would not take new ones from the same ports.
+            next_port: fastrand::u16(..),
+            forwarded: 0,
+        }
+    }
 }
 
 impl TcpConnections {
