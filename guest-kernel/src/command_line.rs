@@ -113,7 +113,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "idle",
-        argument: "[=devices]",
+        argument: "[=devices|=share]",
         help: "have nothing to do on any vCPU, or for any driver, until the input ends",
         run: idle::run,
     },

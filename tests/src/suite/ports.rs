@@ -31,13 +31,13 @@ fn file(path: &Path, name: &str) -> String {
 }
 
 /// A client of a port that echoes, which has been greeted.
-fn connect(path: &Path, name: &str) -> UnixStream {
+pub(super) fn connect(path: &Path, name: &str) -> UnixStream {
     let mut client = UnixStream::connect(path).expect("the VMM listens");
     expect(&mut client, format!("this is {name}\n").as_bytes());
     client
 }
 
-fn expect(client: &mut UnixStream, bytes: &[u8]) {
+pub(super) fn expect(client: &mut UnixStream, bytes: &[u8]) {
     let mut read = vec![0; bytes.len()];
     client.read_exact(&mut read).expect("so much is sent");
     assert!(read == bytes, "{:?}", String::from_utf8_lossy(&read));

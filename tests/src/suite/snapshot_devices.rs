@@ -1,15 +1,16 @@
 //! Devices of a VM that is saved, and goes on from what was saved: as those see them who use them.
 
-use super::{Once, networks, servers};
+use super::{Once, networks, ports, servers};
 use crate::guests::example;
 use crate::hosted::{Hosted, Plan};
 use crate::modes::Mode;
 use paravane::device::block::BlockOptions;
+use paravane::device::console::options::{ConsoleOptions, PortOptions};
 use paravane::device::net::NetOptions;
 use paravane::device::vsock::options::VsockOptions;
 use paravane::snapshot::save_to;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use tempfile::TempDir;
@@ -22,6 +23,10 @@ pub(super) const ONCE: &[Once] = &[
     (
         "a_store_and_its_socket_go_on_with_their_guest",
         a_store_and_its_socket_go_on_with_their_guest,
+    ),
+    (
+        "a_named_port_goes_on_with_its_guest",
+        a_named_port_goes_on_with_its_guest,
     ),
 ];
 
@@ -118,4 +123,40 @@ fn a_store_and_its_socket_go_on_with_their_guest() {
         );
     }
     vm.stop();
+}
+
+fn a_named_port_goes_on_with_its_guest() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let place = folder.path().join("snapshot");
+    let (socket, log) = (folder.path().join("sock"), folder.path().join("log"));
+    let ports = [
+        format!("socket={},name=shell", socket.display()),
+        format!("file={},name=log", log.display()),
+    ];
+    let ports = ports.map(|text| PortOptions::parse(&text).expect("an option"));
+    let console = ConsoleOptions::new(ports.into()).expect("two ports");
+    let plan = Plan::new(MODE, "ports=shell,log").device(console);
+    let mut vm = Hosted::start(&plan);
+    assert_eq!(vm.terminal.line(), "ports shell log");
+    let mut client = ports::connect(&socket, "shell");
+    client.write_all(b"before").expect("it is read");
+    ports::expect(&mut client, b"before");
+    save(&vm, &place);
+    // It goes on with its client.
+    client.write_all(b"and on").expect("it is read");
+    ports::expect(&mut client, b"and on");
+    vm.stop();
+    for _ in 0..2 {
+        // The guest learns that its client has gone, and greets the next one.
+        let vm = Hosted::restore(&plan, &place);
+        for text in [b"one", b"two"] {
+            let mut client = ports::connect(&socket, "shell");
+            client.write_all(text).expect("it is read");
+            ports::expect(&mut client, text);
+        }
+        vm.stop();
+    }
+    // A file is a client that is always there: it was greeted once.
+    let greeted = std::fs::read_to_string(&log).expect("it is there");
+    assert_eq!(greeted, "this is log\n");
 }

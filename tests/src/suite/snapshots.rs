@@ -315,7 +315,7 @@ fn a_damaged_snapshot_is_an_error() {
     file("state").write_all_at(b"X", 0).expect("it is written");
     check("state is no part of a snapshot");
     file("state").write_all_at(&[9], 8).expect("it is written");
-    check("has format 9, and this VMM reads format 1");
+    check("has format 9, and this VMM reads format 2");
     let last = state.len() as u64 - 3;
     let byte = state[last as usize] ^ 1;
     file("state")

@@ -4,6 +4,7 @@ use super::DeviceError;
 use super::config::Config;
 use super::gate::Gate;
 use super::queue::DeviceQueue;
+use super::saved::Notes;
 use super::stats::DeviceStats;
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -45,6 +46,15 @@ pub trait Backend: Debug + Send + 'static {
     fn cannot_be_saved(&self) -> Option<&'static str> {
         None
     }
+
+    /// What it knows of its driver beside what is in the rings, for snapshots.
+    fn notes(&self) -> Notes {
+        Notes::default()
+    }
+
+    /// Goes on with what a device noted that was saved while it was served: as many bytes as
+    /// [`Backend::notes`] has.
+    fn go_on_with(&mut self, _notes: &[u8]) {}
 
     /// Takes the place of a device that was saved when it had this configuration space: the one
     /// that it is to have.

@@ -5,7 +5,8 @@ use super::transport::Transport;
 use crate::snapshot::Inconsistent;
 use pv_abi::device::QueueSetup;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 use thiserror::Error;
 
 /// A device.
@@ -31,6 +32,8 @@ pub struct SavedDevice {
     pub config: Vec<u8>,
     /// Its generation.
     pub config_generation: u32,
+    /// What it knows of its driver beside that.
+    pub notes: Vec<u8>,
 }
 
 /// A queue.
@@ -86,6 +89,31 @@ impl Progress {
             self.next_avail.load(Ordering::Relaxed),
             self.next_used.load(Ordering::Relaxed),
         )
+    }
+}
+
+/// What a device knows of its driver that is not in its rings: bytes that its thread changes, and that
+/// others read while it is held.
+#[derive(Clone, Debug, Default)]
+pub struct Notes(Arc<[AtomicU8]>);
+
+impl Notes {
+    /// So many bytes, which are 0.
+    pub fn new(count: usize) -> Self {
+        Self((0..count).map(|_| AtomicU8::new(0)).collect())
+    }
+
+    /// Changes one, if there is one of this number.
+    pub fn set(&self, index: usize, byte: u8) {
+        if let Some(note) = self.0.get(index) {
+            note.store(byte, Ordering::Relaxed);
+        }
+    }
+
+    /// All of them.
+    pub fn get(&self) -> Vec<u8> {
+        let bytes = self.0.iter().map(|note| note.load(Ordering::Relaxed));
+        bytes.collect()
     }
 }
 

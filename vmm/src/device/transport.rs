@@ -6,7 +6,7 @@ use super::doorbell::{Doorbell, Notifier};
 use super::gate::Gate;
 use super::list::ListedDevice;
 use super::queue::ReadyQueue;
-use super::saved::{FitError, Progress, SavedDevice, SavedQueue, restore_queue};
+use super::saved::{FitError, Notes, Progress, SavedDevice, SavedQueue, restore_queue};
 use super::stats::DeviceStats;
 use super::worker::{Job, Worker};
 use super::{DeviceError, features};
@@ -64,6 +64,7 @@ pub struct Transport {
     pub shared: Arc<Shared>,
     offered: u64,
     cannot_be_saved: Option<&'static str>,
+    notes: Notes,
     queue_sizes: Vec<u16>,
     doorbells: Arc<[Doorbell]>,
     ram: Arc<Ram>,
@@ -106,6 +107,7 @@ impl Transport {
             }),
             offered: listed.info.features,
             cannot_be_saved: listed.device.backend.cannot_be_saved(),
+            notes: listed.device.backend.notes(),
             queue_sizes: listed.queue_sizes,
             doorbells: listed.doorbells.into(),
             ram: Arc::clone(ram),
@@ -306,6 +308,7 @@ impl Transport {
             queues: queues.collect(),
             config,
             config_generation,
+            notes: self.notes.get(),
         })
     }
 
@@ -355,6 +358,12 @@ impl Transport {
         if saved.status != 0 {
             let config = backend.take_over(&saved.config).map_err(other)?;
             self.shared.config.restore(config, saved.config_generation);
+        }
+        if saved.notes.len() != self.notes.get().len() {
+            return Err(wrong("knows too much of its driver, or too little"));
+        }
+        if is_served {
+            backend.go_on_with(&saved.notes);
         }
         for (index, queue) in saved.queues.iter().enumerate() {
             let Some(queue) = queue else { continue };

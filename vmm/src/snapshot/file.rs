@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 const MAGIC: [u8; 8] = *b"PVSTATE\0";
 
 /// Version of the format: of the header, of [`State`], and of the memory file.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Size of the header in bytes.
 pub const HEADER_SIZE: usize = size_of::<Header>();

@@ -5,7 +5,7 @@ use crate::program::exit_code;
 use crate::suite::Once;
 use crate::vm_process::{Connection, VmProcess, plan, spec};
 use paravane_api::VmSpec;
-use paravane_api::device::{Devices, Disk, Port, PortEnd, Rng};
+use paravane_api::device::{Devices, Disk, Rng, Share};
 use paravane_api::log::LogLine;
 use paravane_api::vm::EndKind;
 use paravane_control::message::{Answer, Phase, Refusal, Request};
@@ -203,18 +203,20 @@ fn what_cannot_be_saved_is_told() {
     assert!(process.folder.snapshot().is_file());
 
     let directory = directory();
-    let mut open = spec("ports=echo");
-    open.devices.ports = vec![Port {
-        name: Some("echo".to_string()),
-        end: PortEnd::Socket(directory.path().join("port").display().to_string()),
+    let mut open = spec("idle=share");
+    open.devices.shares = vec![Share {
+        id: None,
+        path: directory.path().display().to_string(),
+        tag: "files".to_string(),
     }];
     let process = VmProcess::start(&plan(open));
-    process.console(false).expect("ports echo\n");
+    process.console(false).expect("idle\n");
     let mut connection = process.connect();
     pause(&mut connection);
     match connection.ask(&Request::Snapshot) {
         Some(Err(Refusal::Unsupported(message))) => {
-            let expected = "the device console0 cannot be saved: its driver has ports open";
+            let expected =
+                "the device share0 cannot be saved: the guest has files of the share open";
             assert_eq!(message, expected);
         }
         other => panic!("{other:?}"),

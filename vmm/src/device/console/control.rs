@@ -4,6 +4,7 @@
 use super::link::Link;
 use crate::device::DeviceError;
 use crate::device::queue::DeviceQueue;
+use crate::device::saved::Notes;
 use std::rc::Rc;
 use tokio::sync::Notify;
 use zerocopy::byteorder::little_endian::{U16, U32};
@@ -61,13 +62,24 @@ struct Port {
     told_open: bool,
 }
 
+/// The bits of a port's note, which is in snapshots: [`Port`], and whether the guest's end is open.
+const ADD: u8 = 1 << 0;
+const NAME: u8 = 1 << 1;
+const READY: u8 = 1 << 2;
+const TOLD_OPEN: u8 = 1 << 3;
+const GUEST_OPEN: u8 = 1 << 4;
+
 /// The ports as the control queues tell of them.
 #[derive(Debug)]
-pub struct Ports(Vec<Port>);
+pub struct Ports {
+    ports: Vec<Port>,
+    /// One for each, which is as it is now.
+    notes: Notes,
+}
 
 impl Ports {
-    /// Of the links of all ports, in their order.
-    pub fn new(links: &[Rc<Link>]) -> Self {
+    /// Of the links of all ports, in their order, of which no driver knows anything.
+    pub fn new(links: &[Rc<Link>], notes: &Notes) -> Self {
         let port = |link: &Rc<Link>| Port {
             link: Rc::clone(link),
             add: false,
@@ -75,19 +87,58 @@ impl Ports {
             is_ready: false,
             told_open: false,
         };
-        Self(links.iter().map(port).collect())
+        let ports = Self {
+            ports: links.iter().map(port).collect(),
+            notes: notes.clone(),
+        };
+        ports.note();
+        ports
+    }
+
+    /// Goes on with a driver that knows what was noted. Clients that it knows of are gone; a host's end
+    /// that is always open still is.
+    pub fn go_on_with(&mut self, notes: &[u8]) {
+        for (port, note) in self.ports.iter_mut().zip(notes) {
+            let has = |bit| note & bit != 0;
+            port.add = has(ADD);
+            port.name = has(NAME);
+            port.is_ready = has(READY);
+            port.told_open = has(TOLD_OPEN);
+            port.link.set_guest_open(has(GUEST_OPEN));
+            if port.told_open && !port.link.is_host_open() {
+                port.link.set_ended();
+            }
+        }
+        self.note();
+    }
+
+    fn note(&self) {
+        for (index, port) in self.ports.iter().enumerate() {
+            let bit = |bit, is_set| if is_set { bit } else { 0 };
+            let note = bit(ADD, port.add)
+                | bit(NAME, port.name)
+                | bit(READY, port.is_ready)
+                | bit(TOLD_OPEN, port.told_open)
+                | bit(GUEST_OPEN, port.link.is_guest_open());
+            self.notes.set(index, note);
+        }
     }
 
     /// Takes a message of the driver. Those that make no sense change nothing.
     pub fn receive(&mut self, message: Message) {
+        self.take(message);
+        self.note();
+    }
+
+    fn take(&mut self, message: Message) {
         let value = message.value.get() == 1;
         if message.event.get() == DEVICE_READY {
-            for port in &mut self.0 {
+            for port in &mut self.ports {
                 port.add = value;
             }
             return;
         }
-        let Some(port) = self.0.get_mut(message.port.get() as usize) else {
+        let Some(port) = self.ports.get_mut(message.port.get() as usize) else {
             return;
         };
         match message.event.get() {
@@ -103,30 +154,36 @@ impl Ports {
 
     /// The next message for the driver, and the name that follows it.
     pub fn next_message(&mut self) -> Option<(Message, &str)> {
-        let (index, port) = self
-            .0
-            .iter_mut()
-            .enumerate()
-            .find(|(_, port)| port.has_message())?;
-        if std::mem::take(&mut port.add) {
-            return Some((Message::new(index, DEVICE_ADD, 0), ""));
-        }
-        if std::mem::take(&mut port.name) {
-            return Some((Message::new(index, PORT_NAME, 1), port.link.name()));
-        }
-        // A client that has gone is told of before the next one, who may be there already.
-        let has_ended = port.link.take_end() && port.told_open;
-        port.told_open = port.link.is_host_open() && !has_ended;
-        let value = u16::from(port.told_open);
-        Some((Message::new(index, PORT_OPEN, value), ""))
+        let index = self.ports.iter().position(Port::has_message)?;
+        let message = self.ports.get_mut(index)?.next_message(index);
+        self.note();
+        let name = match message.event.get() {
+            PORT_NAME => self.ports.get(index)?.link.name(),
+            _ => "",
+        };
+        Some((message, name))
     }
 
     fn has_message(&self) -> bool {
-        self.0.iter().any(Port::has_message)
+        self.ports.iter().any(Port::has_message)
     }
 }
 
 impl Port {
+    /// The message that it has.
+    fn next_message(&mut self, index: usize) -> Message {
+        if std::mem::take(&mut self.add) {
+            return Message::new(index, DEVICE_ADD, 0);
+        }
+        if std::mem::take(&mut self.name) {
+            return Message::new(index, PORT_NAME, 1);
+        }
+        // A client that has gone is told of before the next one, who may be there already.
+        let has_ended = self.link.take_end() && self.told_open;
+        self.told_open = self.link.is_host_open() && !has_ended;
+        Message::new(index, PORT_OPEN, self.told_open.into())
+    }
+
     fn has_message(&self) -> bool {
         let has_ended = self.told_open && self.link.has_ended();
         let open_changed = has_ended || self.told_open != self.link.is_host_open();
@@ -211,7 +268,7 @@ mod tests {
     fn ports(names: [&str; 2]) -> (Ports, Vec<Rc<Link>>) {
         let changed = Rc::new(Notify::new());
         let links = names.map(|name| Rc::new(Link::new(name.to_string(), &changed)));
-        (Ports::new(&links), links.to_vec())
+        (Ports::new(&links, &Notes::new(2)), links.to_vec())
     }
 
     fn all(ports: &mut Ports) -> Vec<(u32, u16, u16, String)> {
@@ -258,6 +315,30 @@ mod tests {
         assert_eq!(all(&mut ports), [open(0), open(1)]);
         links[1].set_host_open(false);
         assert_eq!(all(&mut ports), [open(0)]);
+    }
+
+    #[test]
+    fn a_driver_that_goes_on_learns_that_its_clients_have_gone() {
+        let (mut ports, links) = ports(["log", "shell"]);
+        ports.receive(Message::new(0, DEVICE_READY, 1));
+        for port in 0..2 {
+            ports.receive(Message::new(port, PORT_READY, 1));
+            ports.receive(Message::new(port, PORT_OPEN, 1));
+        }
+        links[0].set_host_open(true);
+        links[1].set_host_open(true);
+        all(&mut ports);
+        let saved = ports.notes.get();
+
+        let (mut ports, links) = self::ports(["log", "shell"]);
+        // The first is always open; the other has a new client soon.
+        links[0].set_host_open(true);
+        ports.go_on_with(&saved);
+        assert_eq!(ports.notes.get(), saved);
+        links[1].set_host_open(true);
+        assert!(links.iter().all(|link| link.is_guest_open()));
+        let open = |value| (1, PORT_OPEN, value, String::new());
+        assert_eq!(all(&mut ports), [open(0), open(1)]);
     }
 
     #[test]

@@ -46,6 +46,11 @@ impl Link {
         self.changed.notify_one();
     }
 
+    /// The host's end was closed before this one opened, as that of a device in another process.
+    pub fn set_ended(&self) {
+        self.has_ended.set(true);
+    }
+
     /// Whether the host's end was closed since the last [`Link::take_end`].
     pub fn has_ended(&self) -> bool {
         self.has_ended.get()

@@ -14,6 +14,7 @@ mod tests;
 
 use super::DeviceError;
 use super::backend::{Active, Backend, Work};
+use super::saved::Notes;
 use super::unix_socket::ListeningSocket;
 use control::{Control, Ports};
 use file_port::FilePort;
@@ -71,12 +72,19 @@ pub struct Port {
 #[derive(Debug)]
 pub struct ConsoleDevice {
     ports: Vec<Port>,
+    notes: Notes,
+    /// What a device noted that was saved, until this one goes on with it.
+    saved: Option<Vec<u8>>,
 }
 
 impl ConsoleDevice {
     /// With these ports, at least one and at most [`PORTS_MAX`].
     pub fn new(ports: Vec<Port>) -> Self {
-        Self { ports }
+        Self {
+            notes: Notes::new(ports.len()),
+            ports,
+            saved: None,
+        }
     }
 }
 
@@ -85,8 +93,12 @@ impl Backend for ConsoleDevice {
         DEVICE_TYPE
     }
 
-    fn cannot_be_saved(&self) -> Option<&'static str> {
-        Some("its driver has ports open")
+    fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    fn go_on_with(&mut self, notes: &[u8]) {
+        self.saved = Some(notes.to_vec());
     }
 
     fn features(&self) -> u64 {
@@ -120,8 +132,12 @@ impl Backend for ConsoleDevice {
                 links.iter().for_each(|link| link.set_guest_open(true));
                 return first(&mut tasks).await;
             }
+            let mut ports = Ports::new(&links, &self.notes);
+            if let Some(saved) = self.saved.take() {
+                ports.go_on_with(&saved);
+            }
             let mut control = Control {
-                ports: Ports::new(&links),
+                ports,
                 to_guest: active.take_queue(CONTROL_TO_GUEST)?,
                 from_guest: active.take_queue(CONTROL_FROM_GUEST)?,
                 changed,
