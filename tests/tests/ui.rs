@@ -116,7 +116,8 @@ async fn create(page: &Page) -> Result<(), String> {
 }
 
 /// The terminal's text, with spaces as they are typed.
-const TERMINAL: &str = "document.querySelector('.xterm-rows').innerText.replaceAll('\\u00a0', ' ')";
+const TERMINAL: &str =
+    "(document.querySelector('.xterm-rows')?.innerText ?? '').replaceAll('\\u00a0', ' ')";
 
 async fn use_console(page: &Page) -> Result<(), String> {
     page.until(&format!("{TERMINAL}.includes('paravane> ')"))
