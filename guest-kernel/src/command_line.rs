@@ -113,7 +113,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "idle",
-        argument: "[=devices|=share]",
+        argument: "[=devices]",
         help: "have nothing to do on any vCPU, or for any driver, until the input ends",
         run: idle::run,
     },
@@ -174,7 +174,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "share",
         argument: share::ARGUMENT,
-        help: "list a folder that the host shares, or print a file in it",
+        help: "list a folder that the host shares, or print a file in it, once or as it grows",
         run: share::run,
     },
     Verb {

@@ -12,9 +12,8 @@ pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
     match argument {
         None => Ok(vcpus()),
         Some("devices") => Ok(devices::idle::run()),
-        Some("share") => Ok(devices::idle::share()),
         Some(other) => Err(Misuse(format!(
-            "\"{other}\" is nothing that can be idle; =devices and =share have drivers that are"
+            "\"{other}\" is nothing that can be idle; =devices has drivers that are"
         ))),
     }
 }

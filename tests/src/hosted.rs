@@ -236,11 +236,21 @@ impl Hosted {
     ///
     /// When it cannot.
     pub fn restore(plan: &Plan, folder: &Path) -> Self {
+        Self::restore_after(plan, folder, b"")
+    }
+
+    /// As [`restore`](Self::restore), after something was typed.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub fn restore_after(plan: &Plan, folder: &Path, typed: &'static [u8]) -> Self {
         let config = plan.restored();
         let folder = folder.to_path_buf();
         Self::start_built(
             |_| (),
             move |kvm, console| {
+                assert!(console.input().push(typed));
                 let files = SnapshotFiles::open(&folder)?;
                 Vm::restore(kvm, &files, &config, console, &mut Stages::start())
             },

@@ -18,16 +18,7 @@ const PORT: &str = "idle";
 /// Starts a driver for a disk, a source of random bytes, a console, a socket device and a share,
 /// has each do something where that can be, says "idle", and ends with the console's input.
 pub fn run() -> i32 {
-    end(exec::block_on(drive()))
-}
-
-/// As [`run`], for a share alone.
-pub fn share() -> i32 {
-    end(exec::block_on(drive_share()))
-}
-
-fn end(result: Result<(), Box<dyn Error>>) -> i32 {
-    match result {
+    match exec::block_on(drive()) {
         Ok(()) => 0,
         Err(error) => {
             println!("idle failed: {error}");
@@ -48,13 +39,6 @@ async fn drive() -> Result<(), Box<dyn Error>> {
     let _listener = VsockListener::bind(&vsock, 1)?;
     let console = Console::start(None)?;
     let _port = console.port(PORT).await?;
-    println!("idle");
-    end_of_input().await
-}
-
-async fn drive_share() -> Result<(), Box<dyn Error>> {
-    let share = Share::mount(None).await?;
-    share.list("/").await?;
     println!("idle");
     end_of_input().await
 }

@@ -1,13 +1,19 @@
-//! A folder of the host: `share=list,...` lists what is in it, `share=cat,...` prints a file.
+//! A folder of the host: `share=list,...` lists what is in it, `share=cat,...` prints a file, and
+//! `share=follow,...` prints what is added to one.
 
 use super::EXIT_FAILED;
 use crate::command_line::Misuse;
 use alloc::format;
-use paravane_sdk::virtio::share::{Kind, Share, ShareError};
-use paravane_sdk::{console, exec, println};
+use embedded_io_async::Read;
+use paravane_sdk::exec::{self, AsyncConsole};
+use paravane_sdk::virtio::{
+    self,
+    share::{Kind, Share, ShareError},
+};
+use paravane_sdk::{console, println};
 
 /// What may follow the verb.
-pub const ARGUMENT: &str = "=list|cat[,tag=TAG][,path=PATH]";
+pub const ARGUMENT: &str = "=list|cat|follow[,tag=TAG][,path=PATH]";
 
 /// Does what the argument says, with the first share and its root where nothing else is said.
 pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
@@ -24,6 +30,7 @@ pub fn run(argument: Option<&str>) -> Result<i32, Misuse> {
     let done = match what {
         "list" => exec::block_on(list(tag, path)),
         "cat" => exec::block_on(cat(tag, path)),
+        "follow" => exec::block_on(follow(tag, path)),
         other => {
             return Err(Misuse(format!(
                 "\"{other}\" is nothing to do with a share; use share{ARGUMENT}"
@@ -59,5 +66,28 @@ async fn cat(tag: Option<&str>, path: &str) -> Result<(), ShareError> {
     let bytes = Share::mount(tag).await?.read(path).await?;
     // Nobody reads it any more: that is no error.
     let _ = console::write(&bytes);
+    Ok(())
+}
+
+/// Says "following", and for each piece of the console's input, until that ends, prints what there is
+/// of the file behind what it printed before, and how many entries its folder has.
+async fn follow(tag: Option<&str>, path: &str) -> Result<(), ShareError> {
+    let share = Share::mount(tag).await?;
+    let mut file = share.open(path).await?;
+    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    println!("following");
+    let input = AsyncConsole::new().map_err(virtio::Error::from)?;
+    let mut buffer = [0; 512];
+    while input.read(&mut buffer).await.map_err(virtio::Error::from)? > 0 {
+        loop {
+            let size = file.read(&mut buffer).await?;
+            if size == 0 {
+                break;
+            }
+            // Nobody reads it any more: that is no error.
+            let _ = console::write(&buffer[..size]);
+        }
+        println!("{} entries", share.list(folder).await?.len());
+    }
     Ok(())
 }

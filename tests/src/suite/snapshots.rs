@@ -87,9 +87,13 @@ fn a_guest_goes_on_where_it_was_saved(mode: Mode) {
         assert!(vm.terminal.input.push(b"and on\n"));
         assert_eq!(vm.terminal.line(), "and on");
         vm.stop();
-        for _ in 0..2 {
-            let mut vm = Hosted::restore(&plan, &place);
-            assert!(vm.terminal.input.push(b"again\n"));
+        for is_early in [true, false] {
+            let (early, late): (&[u8], &[u8]) = match is_early {
+                true => (b"again\n", b""),
+                false => (b"", b"again\n"),
+            };
+            let mut vm = Hosted::restore_after(&plan, &place, early);
+            assert!(vm.terminal.input.push(late));
             assert_eq!(vm.terminal.line(), "again");
             vm.control.pause().expect("it can be paused");
             vm.control.resume();

@@ -4,7 +4,7 @@ use super::DeviceError;
 use super::config::Config;
 use super::gate::Gate;
 use super::queue::DeviceQueue;
-use super::saved::Notes;
+use super::saved::{NoteBytes, Notes};
 use super::stats::DeviceStats;
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -42,19 +42,20 @@ pub trait Backend: Debug + Send + 'static {
         false
     }
 
-    /// Why the device cannot be saved while it is served, if it cannot.
-    fn cannot_be_saved(&self) -> Option<&'static str> {
-        None
-    }
-
     /// What it knows of its driver beside what is in the rings, for snapshots.
-    fn notes(&self) -> Notes {
-        Notes::default()
+    fn notes(&self) -> Arc<dyn Notes> {
+        Arc::new(NoteBytes::default())
     }
 
-    /// Goes on with what a device noted that was saved while it was served: as many bytes as
-    /// [`Backend::notes`] has.
-    fn go_on_with(&mut self, _notes: &[u8]) {}
+    /// Is to go on, when it [runs](Backend::run), with what a device noted that was saved while it
+    /// was served. Until then its own notes are the same.
+    ///
+    /// # Errors
+    ///
+    /// No such device can have noted that, or this one cannot go on with it.
+    fn go_on_with(&mut self, notes: &[u8]) -> Result<(), String> {
+        NoteBytes::default().take_over(notes)
+    }
 
     /// Takes the place of a device that was saved when it had this configuration space: the one
     /// that it is to have.

@@ -5,6 +5,7 @@ use super::transport::Transport;
 use crate::snapshot::Inconsistent;
 use pv_abi::device::QueueSetup;
 use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 use thiserror::Error;
@@ -92,12 +93,22 @@ impl Progress {
     }
 }
 
-/// What a device knows of its driver that is not in its rings: bytes that its thread changes, and that
-/// others read while it is held.
-#[derive(Clone, Debug, Default)]
-pub struct Notes(Arc<[AtomicU8]>);
+/// What a device knows of its driver that is not in its rings. Its thread changes it, and others read it
+/// while that is held.
+pub trait Notes: Debug + Send + Sync {
+    /// All of it, as [`Backend::go_on_with`](super::backend::Backend::go_on_with) takes it.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be saved.
+    fn bytes(&self) -> Result<Vec<u8>, &'static str>;
+}
 
-impl Notes {
+/// Notes that are a fixed number of bytes. Clones are the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct NoteBytes(Arc<[AtomicU8]>);
+
+impl NoteBytes {
     /// So many bytes, which are 0.
     pub fn new(count: usize) -> Self {
         Self((0..count).map(|_| AtomicU8::new(0)).collect())
@@ -114,6 +125,27 @@ impl Notes {
     pub fn get(&self) -> Vec<u8> {
         let bytes = self.0.iter().map(|note| note.load(Ordering::Relaxed));
         bytes.collect()
+    }
+
+    /// Takes over those of a device that was saved.
+    ///
+    /// # Errors
+    ///
+    /// There are more of them, or fewer.
+    pub fn take_over(&self, bytes: &[u8]) -> Result<(), String> {
+        if bytes.len() != self.0.len() {
+            return Err("it knows too much of its driver, or too little".into());
+        }
+        (0..)
+            .zip(bytes)
+            .for_each(|(index, &byte)| self.set(index, byte));
+        Ok(())
+    }
+}
+
+impl Notes for NoteBytes {
+    fn bytes(&self) -> Result<Vec<u8>, &'static str> {
+        Ok(self.get())
     }
 }
 

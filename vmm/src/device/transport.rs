@@ -63,8 +63,7 @@ pub struct Transport {
     /// What outlives its thread.
     pub shared: Arc<Shared>,
     offered: u64,
-    cannot_be_saved: Option<&'static str>,
-    notes: Notes,
+    notes: Arc<dyn Notes>,
     queue_sizes: Vec<u16>,
     doorbells: Arc<[Doorbell]>,
     ram: Arc<Ram>,
@@ -106,7 +105,6 @@ impl Transport {
                 source,
             }),
             offered: listed.info.features,
-            cannot_be_saved: listed.device.backend.cannot_be_saved(),
             notes: listed.device.backend.notes(),
             queue_sizes: listed.queue_sizes,
             doorbells: listed.doorbells.into(),
@@ -284,9 +282,6 @@ impl Transport {
     /// Why it cannot be saved.
     pub fn save(&self) -> Result<SavedDevice, &'static str> {
         let state = lock(&self.state);
-        if let (Some(why), Some(_)) = (self.cannot_be_saved, &state.worker) {
-            return Err(why);
-        }
         let (config, config_generation) = self.shared.config.save();
         let queues = state.known.iter().map(|known| {
             let (saved, progress) = known.as_ref()?;
@@ -308,7 +303,7 @@ impl Transport {
             queues: queues.collect(),
             config,
             config_generation,
-            notes: self.notes.get(),
+            notes: self.notes.bytes()?,
         })
     }
 
@@ -359,11 +354,8 @@ impl Transport {
             let config = backend.take_over(&saved.config).map_err(other)?;
             self.shared.config.restore(config, saved.config_generation);
         }
-        if saved.notes.len() != self.notes.get().len() {
-            return Err(wrong("knows too much of its driver, or too little"));
-        }
         if is_served {
-            backend.go_on_with(&saved.notes);
+            backend.go_on_with(&saved.notes).map_err(other)?;
         }
         for (index, queue) in saved.queues.iter().enumerate() {
             let Some(queue) = queue else { continue };

@@ -82,9 +82,8 @@ pub(super) fn event_bind_source(
         .filter(|&source| services.devices.has_source(source))
         .ok_or(Errno::EINVAL)?;
     let port = services.events.bind_source(source, vcpu, priority)?;
-    // What comes from here on is told; what came before is told now.
-    if source == Source::Console && services.console.input().listener_begins() {
-        services.events.raise_source(&services.vcpus, source);
+    if source == Source::Console {
+        services.begin_to_listen();
     }
     Ok(port)
 }

@@ -117,6 +117,14 @@ pub struct ServicesConfig<'a> {
 }
 
 impl Services {
+    /// The guest listens to the console's input. What comes from here on it is told; what came before it
+    /// is told now.
+    pub fn begin_to_listen(&self) {
+        if self.console.input().listener_begins() {
+            self.input_came();
+        }
+    }
+
     /// Those of a VM that has not run yet.
     pub fn new(config: ServicesConfig<'_>) -> Self {
         let vcpu_pages: Vec<u64> = config.monitors.iter().map(Monitor::vcpu_page).collect();

@@ -16,8 +16,9 @@ pub const FORMAT: u32 = 2;
 /// Size of the header in bytes.
 pub const HEADER_SIZE: usize = size_of::<Header>();
 
-/// The most bytes of a state: 64 vCPUs of 5 KiB, all ports and timers, and the page tables of 1 TiB.
-const SIZE_MAX: u64 = 64 << 20;
+/// The most bytes of a state: 64 vCPUs of 5 KiB, all ports and timers, the page tables of 1 TiB, and
+/// the paths of all files that guests know of shares.
+const SIZE_MAX: u64 = 256 << 20;
 
 /// The header, in little-endian order.
 #[repr(C)]
@@ -115,6 +116,9 @@ pub(super) fn write(file: &File, state: &State) -> Result<(), SaveError> {
         source,
     };
     let bytes = encode(state).map_err(|error| failed(std::io::Error::other(error)))?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(failed(std::io::Error::other("it is larger than any")));
+    }
     file.write_all_at(&bytes, 0).map_err(failed)?;
     file.sync_all().map_err(failed)
 }

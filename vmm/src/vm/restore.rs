@@ -112,6 +112,7 @@ impl Vm {
         }
         let services = &control.services;
         services.events.tell_again(&services.vcpus);
+        services.begin_to_listen();
         services
             .events
             .raise_source(&services.vcpus, Source::Restored);

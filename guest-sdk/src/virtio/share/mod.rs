@@ -47,6 +47,8 @@ pub enum ShareError {
     NotAFile,
     /// The host does not let this be read.
     Denied,
+    /// It is not there any more: this guest went on from a snapshot, and its host has none such.
+    Stale,
     /// Another error of the host's: its number on Linux.
     Host(u32),
     /// The device's answer makes no sense.
@@ -62,6 +64,7 @@ impl ShareError {
             1 | 13 => Self::Denied,
             20 => Self::NotAFolder,
             21 => Self::NotAFile,
+            116 => Self::Stale,
             errno => Self::Host(errno),
         }
     }
@@ -80,6 +83,7 @@ impl fmt::Display for ShareError {
             Self::NotAFolder => "this is no folder",
             Self::NotAFile => "this is no file",
             Self::Denied => "the host does not let this be read",
+            Self::Stale => "it is not there any more",
             Self::Host(errno) => return write!(f, "the host reports error {errno}"),
             Self::Nonsense => "the device's answer makes no sense",
             Self::Device(error) => return error.fmt(f),
@@ -92,7 +96,7 @@ impl core::error::Error for ShareError {}
 impl embedded_io_async::Error for ShareError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound => ErrorKind::NotFound,
+            Self::NotFound | Self::Stale => ErrorKind::NotFound,
             Self::Denied => ErrorKind::PermissionDenied,
             _ => ErrorKind::Other,
         }

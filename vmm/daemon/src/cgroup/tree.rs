@@ -111,22 +111,34 @@ impl Hierarchy {
     /// A controller is missing, or it is not delegated, or a limit is out of range; there is no new
     /// group then.
     pub fn create(&self, name: &str, limits: &Limits) -> Result<Cgroup, CgroupError> {
+        let new = !self.own.join(check_name(name)?).exists();
+        let path = self.make(name)?;
+        let group = Cgroup { path };
+        if let Err(error) = self.limit(&group, limits) {
+            if new {
+                // It has no process yet.
+                let _ = fs::remove_dir(&group.path);
+            }
+            return Err(error);
+        }
+        Ok(group)
+    }
+
+    /// Limits what a group may use.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create). Some limits may be set then.
+    pub fn limit(&self, group: &Cgroup, limits: &Limits) -> Result<(), CgroupError> {
         let settings = limits.settings()?;
         let controllers: BTreeSet<_> = settings.iter().map(|one| one.controller).collect();
         for controller in controllers {
             self.pass_on(controller)?;
         }
-        let new = !self.own.join(name).exists();
-        let path = self.make(name)?;
         for setting in &settings {
-            let set = write(&path.join(setting.file), &setting.value);
-            if let (Err(_), true) = (&set, new) {
-                // It has no process yet.
-                let _ = fs::remove_dir(&path);
-            }
-            set?;
+            write(&group.path.join(setting.file), &setting.value)?;
         }
-        Ok(Cgroup { path })
+        Ok(())
     }
 
     /// A group that was made before, by an earlier process for example.

@@ -138,22 +138,20 @@ impl Groups {
             all.cpus = all.cpus.or(limits.cpus);
             all.memory = all.memory.or(limits.memory);
         }
-        let name = ahead.map(|Group(group)| {
-            let name = group.name().to_string();
-            // Whatever comes of it, it is the VM's now, and goes with it.
-            self.of_vms().insert(id, group);
-            name
-        });
-        let hierarchy = match self.place(&all) {
-            Ok(hierarchy) => hierarchy,
-            Err(_) if all == Limits::default() => return Ok(None),
-            Err(why) => return Err(why),
+        let place = self.place(&all);
+        let (group, limited) = match (ahead, place) {
+            (Some(Group(group)), place) => {
+                let limited = place.and_then(|place| place.limit(&group, &all).map_err(text));
+                (group, limited)
+            }
+            (None, Ok(place)) => (place.create(&new_name(), &all).map_err(text)?, Ok(())),
+            (None, Err(_)) if all == Limits::default() => return Ok(None),
+            (None, Err(why)) => return Err(why),
         };
-        let name = name.unwrap_or_else(new_name);
-        let group = hierarchy.create(&name, &all).map_err(text)?;
         let path = group.path().to_path_buf();
+        // Whatever comes of it, it is the VM's now, and goes with it.
         self.of_vms().insert(id, group);
-        Ok(Some(path))
+        limited.map(|()| Some(path))
     }
 
     /// A daemon before this one gave a VM this group.

@@ -48,6 +48,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     ready: Vec<Spare>,
+    /// Those that somebody has killed. The maker sees to what they leave, which can take a while.
+    ended: Vec<Spare>,
     /// Since when there are fewer than there should be.
     short_since: Option<Instant>,
     /// When the next may be made.
@@ -107,32 +109,27 @@ impl Spares {
     /// How many there are.
     pub fn count(&self) -> usize {
         let mut state = self.shared.lock();
-        let before = state.ready.len();
-        // Somebody may have killed one.
-        let mut ended = Vec::new();
         for mut spare in std::mem::take(&mut state.ready) {
             match spare.lives() {
                 true => state.ready.push(spare),
-                false => ended.push(spare),
+                false => state.ended.push(spare),
             }
         }
-        if state.ready.len() < before {
+        if !state.ended.is_empty() {
             self.shared.fewer(&mut state);
         }
-        let count = state.ready.len();
-        drop(state);
-        ended.into_iter().for_each(Spare::end);
-        count
+        state.ready.len()
     }
 
     /// Ends them, and makes no more. It waits for what is under way.
     pub fn end(&self) {
         let mut state = self.shared.lock();
         state.ending = true;
-        let ready = std::mem::take(&mut state.ready);
+        let mut spares = std::mem::take(&mut state.ready);
+        spares.append(&mut state.ended);
         drop(state);
         self.shared.changed.notify_all();
-        ready.into_iter().for_each(Spare::end);
+        spares.into_iter().for_each(Spare::end);
         let maker = self.maker.lock();
         let maker = maker.unwrap_or_else(PoisonError::into_inner).take();
         if let Some(maker) = maker {
@@ -166,6 +163,12 @@ impl Shared {
     fn make(&self) {
         let mut state = self.lock();
         while !state.ending {
+            if let Some(spare) = state.ended.pop() {
+                drop(state);
+                spare.end();
+                state = self.lock();
+                continue;
+            }
             if state.ready.len() >= self.wanted {
                 state.short_since = None;
                 state.due = None;

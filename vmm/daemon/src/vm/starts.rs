@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 const LONGEST: Duration = Duration::from_millis(50);
 
 /// The turns of a daemon.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Starts(Arc<Semaphore>);
 
 /// A turn of a start, until it is dropped or has been too long.

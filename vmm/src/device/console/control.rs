@@ -4,7 +4,7 @@
 use super::link::Link;
 use crate::device::DeviceError;
 use crate::device::queue::DeviceQueue;
-use crate::device::saved::Notes;
+use crate::device::saved::NoteBytes;
 use std::rc::Rc;
 use tokio::sync::Notify;
 use zerocopy::byteorder::little_endian::{U16, U32};
@@ -74,31 +74,22 @@ const GUEST_OPEN: u8 = 1 << 4;
 pub struct Ports {
     ports: Vec<Port>,
     /// One for each, which is as it is now.
-    notes: Notes,
+    notes: NoteBytes,
 }
 
 impl Ports {
     /// Of the links of all ports, in their order, of which no driver knows anything.
-    pub fn new(links: &[Rc<Link>], notes: &Notes) -> Self {
-        let port = |link: &Rc<Link>| Port {
-            link: Rc::clone(link),
-            add: false,
-            name: false,
-            is_ready: false,
-            told_open: false,
-        };
-        let ports = Self {
-            ports: links.iter().map(port).collect(),
-            notes: notes.clone(),
-        };
+    pub fn new(links: &[Rc<Link>], notes: &NoteBytes) -> Self {
+        let ports = Self::unknown(links, notes);
         ports.note();
         ports
     }
 
-    /// Goes on with a driver that knows what was noted. Clients that it knows of are gone; a host's end
-    /// that is always open still is.
-    pub fn go_on_with(&mut self, notes: &[u8]) {
-        for (port, note) in self.ports.iter_mut().zip(notes) {
+    /// As [`new`](Self::new), with a driver that knows what was noted. Clients that it knows of are
+    /// gone; a host's end that is always open still is.
+    pub fn going_on(links: &[Rc<Link>], notes: &NoteBytes) -> Self {
+        let mut ports = Self::unknown(links, notes);
+        for (port, note) in ports.ports.iter_mut().zip(notes.get()) {
             let has = |bit| note & bit != 0;
             port.add = has(ADD);
             port.name = has(NAME);
@@ -109,7 +100,21 @@ impl Ports {
                 port.link.set_ended();
             }
         }
-        self.note();
+        ports
+    }
+
+    fn unknown(links: &[Rc<Link>], notes: &NoteBytes) -> Self {
+        let port = |link: &Rc<Link>| Port {
+            link: Rc::clone(link),
+            add: false,
+            name: false,
+            is_ready: false,
+            told_open: false,
+        };
+        Self {
+            ports: links.iter().map(port).collect(),
+            notes: notes.clone(),
+        }
     }
 
     fn note(&self) {
@@ -268,7 +273,7 @@ mod tests {
     fn ports(names: [&str; 2]) -> (Ports, Vec<Rc<Link>>) {
         let changed = Rc::new(Notify::new());
         let links = names.map(|name| Rc::new(Link::new(name.to_string(), &changed)));
-        (Ports::new(&links, &Notes::new(2)), links.to_vec())
+        (Ports::new(&links, &NoteBytes::new(2)), links.to_vec())
     }
 
     fn all(ports: &mut Ports) -> Vec<(u32, u16, u16, String)> {
@@ -330,11 +335,13 @@ mod tests {
         all(&mut ports);
         let saved = ports.notes.get();
 
-        let (mut ports, links) = self::ports(["log", "shell"]);
+        let (_, links) = self::ports(["log", "shell"]);
         // The first is always open; the other has a new client soon.
         links[0].set_host_open(true);
-        ports.go_on_with(&saved);
-        assert_eq!(ports.notes.get(), saved);
+        let notes = NoteBytes::new(2);
+        notes.take_over(&saved).unwrap();
+        let mut ports = Ports::going_on(&links, &notes);
+        assert_eq!(notes.get(), saved);
         links[1].set_host_open(true);
         assert!(links.iter().all(|link| link.is_guest_open()));
         let open = |value| (1, PORT_OPEN, value, String::new());

@@ -14,7 +14,7 @@ mod tests;
 
 use super::DeviceError;
 use super::backend::{Active, Backend, Work};
-use super::saved::Notes;
+use super::saved::{NoteBytes, Notes};
 use super::unix_socket::ListeningSocket;
 use control::{Control, Ports};
 use file_port::FilePort;
@@ -72,18 +72,18 @@ pub struct Port {
 #[derive(Debug)]
 pub struct ConsoleDevice {
     ports: Vec<Port>,
-    notes: Notes,
-    /// What a device noted that was saved, until this one goes on with it.
-    saved: Option<Vec<u8>>,
+    notes: NoteBytes,
+    /// Whether it goes on with what is noted.
+    goes_on: bool,
 }
 
 impl ConsoleDevice {
     /// With these ports, at least one and at most [`PORTS_MAX`].
     pub fn new(ports: Vec<Port>) -> Self {
         Self {
-            notes: Notes::new(ports.len()),
+            notes: NoteBytes::new(ports.len()),
             ports,
-            saved: None,
+            goes_on: false,
         }
     }
 }
@@ -93,12 +93,14 @@ impl Backend for ConsoleDevice {
         DEVICE_TYPE
     }
 
-    fn notes(&self) -> Notes {
-        self.notes.clone()
+    fn notes(&self) -> Arc<dyn Notes> {
+        Arc::new(self.notes.clone())
     }
 
-    fn go_on_with(&mut self, notes: &[u8]) {
-        self.saved = Some(notes.to_vec());
+    fn go_on_with(&mut self, notes: &[u8]) -> Result<(), String> {
+        self.notes.take_over(notes)?;
+        self.goes_on = true;
+        Ok(())
     }
 
     fn features(&self) -> u64 {
@@ -132,10 +134,10 @@ impl Backend for ConsoleDevice {
                 links.iter().for_each(|link| link.set_guest_open(true));
                 return first(&mut tasks).await;
             }
-            let mut ports = Ports::new(&links, &self.notes);
-            if let Some(saved) = self.saved.take() {
-                ports.go_on_with(&saved);
-            }
+            let ports = match std::mem::take(&mut self.goes_on) {
+                true => Ports::going_on(&links, &self.notes),
+                false => Ports::new(&links, &self.notes),
+            };
             let mut control = Control {
                 ports,
                 to_guest: active.take_queue(CONTROL_TO_GUEST)?,
@@ -147,6 +149,11 @@ impl Backend for ConsoleDevice {
                 ended = first(&mut tasks) => ended,
             }
         })
+    }
+
+    fn stop(&mut self) -> Work<'_, ()> {
+        // The next driver begins anew.
+        Box::pin(async { self.goes_on = false })
     }
 }
 

@@ -10,9 +10,10 @@ use rustix::fs::{
     openat2,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// The longest name there is.
@@ -70,10 +71,10 @@ pub fn open_root(path: &Path) -> Result<OwnedFd, FolderError> {
     Ok(root)
 }
 
-fn beneath(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+fn beneath(parent: impl AsFd, path: impl Arg) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(parent, name, flags, Mode::empty(), resolve)
+    openat2(parent, path, flags, Mode::empty(), resolve)
 }
 
 /// What has this name in a folder.
@@ -105,9 +106,8 @@ pub fn open_file(file: impl AsFd) -> Result<OwnedFd, Errno> {
         FileType::Symlink => return Err(Errno::LOOP),
         _ => return Err(Errno::ACCESS),
     }
-    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    open(path, flags, Mode::empty())
+    open(own_path(file.as_fd()), flags, Mode::empty())
 }
 
 /// Opens a folder to be listed.
@@ -123,6 +123,29 @@ pub fn open_folder(folder: impl AsFd) -> Result<OwnedFd, Errno> {
 /// What it is.
 pub fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
+}
+
+/// The path by which the kernel knows something that is open, at this moment. That of what was removed
+/// leads nowhere.
+pub fn path_of(file: impl AsFd) -> io::Result<PathBuf> {
+    std::fs::read_link(own_path(file.as_fd()))
+}
+
+/// Opens what is at a path in a folder, as [`child`] would do name by name.
+///
+/// # Errors
+///
+/// There is nothing, or it is not in the folder.
+pub fn descendant(folder: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
+    match path.as_os_str().is_empty() {
+        true => beneath(folder, Path::new(".")),
+        false => beneath(folder, path),
+    }
+}
+
+/// A path by which this process finds what it has open.
+fn own_path(file: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// The attributes as the guest sees them.

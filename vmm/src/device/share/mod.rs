@@ -9,7 +9,9 @@ pub mod abi;
 pub mod folder;
 pub mod listing;
 pub mod options;
+mod place;
 pub mod reply;
+pub mod saved;
 pub mod server;
 pub mod tables;
 #[cfg(test)]
@@ -18,10 +20,13 @@ mod tests;
 use super::DeviceError;
 use super::backend::{Active, Backend, Work};
 use super::queue::DeviceQueue;
+use super::saved::Notes;
+use crate::sync::lock;
 use abi::InHeader;
 use options::TAG_MAX;
 use reply::Reply;
 use server::Server;
+use std::sync::{Arc, Mutex};
 
 /// VIRTIO_ID_FS.
 pub const DEVICE_TYPE: u32 = 26;
@@ -39,13 +44,23 @@ const ROUND: usize = 16;
 #[derive(Debug)]
 pub struct ShareDevice {
     tag: String,
-    server: Server,
+    /// Its thread's, and read by others while that is held.
+    server: Arc<Mutex<Server>>,
 }
 
 impl ShareDevice {
     /// A folder that the guest finds by `tag`, of at most [`TAG_MAX`] bytes.
     pub fn new(tag: String, server: Server) -> Self {
-        Self { tag, server }
+        Self {
+            tag,
+            server: Arc::new(Mutex::new(server)),
+        }
+    }
+}
+
+impl Notes for Mutex<Server> {
+    fn bytes(&self) -> Result<Vec<u8>, &'static str> {
+        lock(self).save().encode()
     }
 }
 
@@ -54,8 +69,12 @@ impl Backend for ShareDevice {
         DEVICE_TYPE
     }
 
-    fn cannot_be_saved(&self) -> Option<&'static str> {
-        Some("the guest has files of the share open")
+    fn notes(&self) -> Arc<dyn Notes> {
+        Arc::<Mutex<Server>>::clone(&self.server)
+    }
+
+    fn go_on_with(&mut self, notes: &[u8]) -> Result<(), String> {
+        lock(&self.server).go_on_with(notes)
     }
 
     fn features(&self) -> u64 {
@@ -76,8 +95,7 @@ impl Backend for ShareDevice {
 
     fn run(&mut self, mut active: Active) -> Work<'_, Result<(), DeviceError>> {
         Box::pin(async move {
-            // Nobody knows any more what the driver before has looked up.
-            self.server.end();
+            lock(&self.server).begin();
             let mut urgent = active.take_queue(0)?;
             let mut requests = active.take_queue(1)?;
             let mut scratch = Scratch {
@@ -85,8 +103,8 @@ impl Backend for ShareDevice {
                 reply: Reply::default(),
             };
             loop {
-                serve(&mut self.server, &mut urgent, &mut scratch)?;
-                serve(&mut self.server, &mut requests, &mut scratch)?;
+                serve(&self.server, &mut urgent, &mut scratch)?;
+                serve(&self.server, &mut requests, &mut scratch)?;
                 tokio::select! {
                     ready = urgent.ready() => ready?,
                     ready = requests.ready() => ready?,
@@ -97,7 +115,7 @@ impl Backend for ShareDevice {
     }
 
     fn stop(&mut self) -> Work<'_, ()> {
-        Box::pin(async { self.server.end() })
+        Box::pin(async { lock(&self.server).end() })
     }
 }
 
@@ -110,7 +128,7 @@ struct Scratch {
 
 /// Carries out requests of a queue.
 fn serve(
-    server: &mut Server,
+    server: &Mutex<Server>,
     queue: &mut DeviceQueue,
     scratch: &mut Scratch,
 ) -> Result<(), DeviceError> {
@@ -124,7 +142,7 @@ fn serve(
         let body = scratch.body.get_mut(..size).unwrap_or_default();
         chain.read_exact(body)?;
         let room = chain.writable() as usize;
-        let answer = server.handle(&header, body, room, &mut scratch.reply);
+        let answer = lock(server).handle(&header, body, room, &mut scratch.reply);
         chain.write_all(answer)?;
         queue.push(chain, answer.len() as u32)?;
         count += 1;

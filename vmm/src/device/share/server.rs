@@ -6,7 +6,9 @@ use super::abi::{
 };
 use super::folder::{attributes, child, open_file, open_folder};
 use super::listing::Listing;
+use super::place::Places;
 use super::reply::{DATA_MAX, Reply};
+use super::saved::{Place, SavedHandle, SavedInode, SavedShare};
 use super::tables::{Handles, Inodes, Open};
 use rustix::fs::{Access, OFlags, Stat, fstat, fstatvfs, readlinkat};
 use rustix::io::{Errno, pread};
@@ -25,6 +27,8 @@ pub struct Server {
     inodes: Inodes,
     handles: Handles,
     is_begun: bool,
+    /// What a server that was saved had, until this one [begins](Self::begin) with it.
+    saved: Option<SavedShare>,
 }
 
 /// What LOOKUP answers.
@@ -51,7 +55,80 @@ impl Server {
             inodes: Inodes::new(root, inodes_max),
             handles: Handles::default(),
             is_begun: false,
+            saved: None,
         }
+    }
+
+    /// Serves a driver from its beginning, or from where it was when it was saved.
+    pub fn begin(&mut self) {
+        let saved = self.saved.take();
+        self.end();
+        if let Some(saved) = saved {
+            self.open_again(&saved);
+        }
+    }
+
+    /// What its driver knows.
+    pub fn save(&self) -> SavedShare {
+        if let Some(saved) = &self.saved {
+            return saved.clone();
+        }
+        let places = Places::of(self.inodes.root());
+        let inodes = self.inodes.iter().filter_map(|(number, file, lookups)| {
+            let place = places.find(file)?;
+            Some(SavedInode {
+                number,
+                lookups,
+                place,
+            })
+        });
+        let handles = self.handles.iter().map(|(number, open)| SavedHandle {
+            number,
+            place: match open {
+                Open::File(file) | Open::Folder(file) => places.find(file),
+                Open::Stale => None,
+            },
+        });
+        SavedShare {
+            is_begun: self.is_begun,
+            inodes: inodes.collect(),
+            next_inode: self.inodes.next(),
+            handles: handles.collect(),
+            last_handle: self.handles.last(),
+        }
+    }
+
+    /// Is to go on with what the notes of a server say.
+    ///
+    /// # Errors
+    ///
+    /// As [`SavedShare::decode`].
+    pub fn go_on_with(&mut self, notes: &[u8]) -> Result<(), String> {
+        self.saved = Some(SavedShare::decode(notes, self.inodes.most())?);
+        Ok(())
+    }
+
+    fn open_again(&mut self, saved: &SavedShare) {
+        for inode in &saved.inodes {
+            // What is not found is stale, as every inode that is not in the table.
+            let file = inode.place.open(self.inodes.root());
+            let _ = file.and_then(|file| self.inodes.put_back(inode.number, file, inode.lookups));
+        }
+        for handle in &saved.handles {
+            let open = |place: &Place| {
+                let file = place.open(self.inodes.root())?;
+                match place.is_folder() {
+                    true => open_folder(file).map(Open::Folder),
+                    false => open_file(file).map(Open::File),
+                }
+            };
+            let open = handle.place.as_ref().map(open);
+            let open = open.and_then(Result::ok).unwrap_or(Open::Stale);
+            self.handles.put_back(handle.number, open);
+        }
+        self.inodes.go_on_at(saved.next_inode);
+        self.handles.go_on_after(saved.last_handle);
+        self.is_begun = saved.is_begun;
     }
 
     /// Carries out a request whose answer may have `room` bytes: the answer, nothing when there
@@ -120,6 +197,7 @@ impl Server {
         self.inodes.clear();
         self.handles.clear();
         self.is_begun = false;
+        self.saved = None;
     }
 
     fn init(&mut self, init: InitIn, reply: &mut Reply) -> Result<(), Errno> {

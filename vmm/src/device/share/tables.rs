@@ -43,6 +43,16 @@ impl Inodes {
         }
     }
 
+    /// The folder itself.
+    pub fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// How many there can be.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// The file of an inode.
     ///
     /// # Errors
@@ -86,6 +96,41 @@ impl Inodes {
         Ok((inode, stat))
     }
 
+    /// The guest knows a file as a server did that was saved.
+    ///
+    /// # Errors
+    ///
+    /// The host cannot say which file it is.
+    pub fn put_back(&mut self, inode: u64, fd: OwnedFd, lookups: u64) -> Result<(), Errno> {
+        let stat = fstat(&fd)?;
+        let identity = (stat.st_dev, stat.st_ino);
+        // Two names may have become those of one file. The guest keeps both inodes, and finds one.
+        self.by_identity.entry(identity).or_insert(inode);
+        let known = Inode {
+            fd,
+            identity,
+            lookups,
+        };
+        self.inodes.insert(inode, known);
+        Ok(())
+    }
+
+    /// The number of the next inode that is looked up.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Looks up inodes from this number on.
+    pub fn go_on_at(&mut self, next: u64) {
+        self.next = next;
+    }
+
+    /// Each inode, its file, and how often it was looked up.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &OwnedFd, u64)> {
+        let inodes = self.inodes.iter();
+        inodes.map(|(&inode, known)| (inode, &known.fd, known.lookups))
+    }
+
     /// The guest has forgotten so many lookups of an inode.
     pub fn forget(&mut self, inode: u64, lookups: u64) {
         let Some(known) = self.inodes.get_mut(&inode) else {
@@ -93,7 +138,9 @@ impl Inodes {
         };
         known.lookups = known.lookups.saturating_sub(lookups);
         if known.lookups == 0 {
-            self.by_identity.remove(&known.identity);
+            if self.by_identity.get(&known.identity) == Some(&inode) {
+                self.by_identity.remove(&known.identity);
+            }
             self.inodes.remove(&inode);
         }
     }
@@ -122,13 +169,15 @@ pub enum Open {
     File(OwnedFd),
     /// A folder.
     Folder(OwnedFd),
+    /// Something that was open when the VM was saved, and could not be opened again.
+    Stale,
 }
 
 /// The handles that the guest has.
 #[derive(Debug, Default)]
 pub struct Handles {
     open: HashMap<u64, Open>,
-    next: u64,
+    last: u64,
 }
 
 impl Handles {
@@ -142,19 +191,40 @@ impl Handles {
             return Err(Errno::NFILE);
         }
         let open = open()?;
-        self.next += 1;
-        self.open.insert(self.next, open);
-        Ok(self.next)
+        self.last += 1;
+        self.open.insert(self.last, open);
+        Ok(self.last)
+    }
+
+    /// The guest has a handle as a server gave it that was saved.
+    pub fn put_back(&mut self, handle: u64, open: Open) {
+        self.open.insert(handle, open);
+    }
+
+    /// The last handle that was given.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Gives handles behind this one.
+    pub fn go_on_after(&mut self, last: u64) {
+        self.last = last;
+    }
+
+    /// Each handle, and what it is of.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Open)> {
+        self.open.iter().map(|(&handle, open)| (handle, open))
     }
 
     /// The file of a handle.
     ///
     /// # Errors
     ///
-    /// It is not that of a file.
+    /// It is not that of a file, or is stale.
     pub fn file(&self, handle: u64) -> Result<&OwnedFd, Errno> {
         match self.open.get(&handle) {
             Some(Open::File(file)) => Ok(file),
+            Some(Open::Stale) => Err(Errno::STALE),
             _ => Err(Errno::BADF),
         }
     }
@@ -163,10 +233,11 @@ impl Handles {
     ///
     /// # Errors
     ///
-    /// It is not that of a folder.
+    /// It is not that of a folder, or is stale.
     pub fn folder(&self, handle: u64) -> Result<&OwnedFd, Errno> {
         match self.open.get(&handle) {
             Some(Open::Folder(folder)) => Ok(folder),
+            Some(Open::Stale) => Err(Errno::STALE),
             _ => Err(Errno::BADF),
         }
     }

@@ -72,6 +72,15 @@ fn an_event_comes_when_the_driver_wants_it() {
 }
 
 #[test]
+fn each_ring_of_a_doorbell_is_counted() {
+    let rig = &mut entropy();
+    for rings in [1, 3] {
+        (rig.stats(0).doorbells..rings).for_each(|_| rig.kick(0));
+        rig.wait_for(|rig| rig.stats(0).doorbells == rings);
+    }
+}
+
+#[test]
 fn without_event_idx_an_event_comes_each_time() {
     let mut rig = entropy();
     rig.reset();

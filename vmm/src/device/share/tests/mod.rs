@@ -5,6 +5,7 @@ mod fuzz;
 mod hostile;
 mod random;
 mod reading;
+mod saved;
 
 use super::abi::{
     AttributesOut, DirectoryEntry, Entry, InHeader, InitIn, InitOut, OpenIn, OpenOut, OutHeader,

@@ -4,7 +4,7 @@ use super::super::tables::HANDLES_MAX;
 use super::*;
 use proptest::prelude::*;
 
-const INODES_MAX: usize = 20;
+pub(super) const INODES_MAX: usize = 20;
 
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -73,11 +73,9 @@ fn picture(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-fn check(steps: Vec<Step>) {
-    let tree = Tree::new();
+/// Sends requests to a server of a tree.
+pub(super) fn check_steps(tree: &Tree, guest: &mut Guest, steps: Vec<Step>) {
     let before = picture(tree.folder.path());
-    let mut guest = Guest::with_inodes(&tree.shared(), INODES_MAX);
-    guest.begin();
     for step in steps {
         let (header, body) = message(step.code, step.inode, &step.body);
         let reply = &mut guest.reply;
@@ -100,6 +98,9 @@ proptest! {
 
     #[test]
     fn nothing_panics_leaves_or_grows(steps in prop::collection::vec(step(), 0..150)) {
-        check(steps);
+        let tree = Tree::new();
+        let mut guest = Guest::with_inodes(&tree.shared(), INODES_MAX);
+        guest.begin();
+        check_steps(&tree, &mut guest, steps);
     }
 }
