@@ -348,8 +348,13 @@ impl Console {
                 self.seen.drain(..at + text.len());
                 return;
             }
-            let seen = String::from_utf8_lossy(&self.seen).into_owned();
-            assert!(self.read_frame(), "no {text:?} in {seen:?}");
+            let is_more = self.read_frame();
+            let seen = &self.seen;
+            assert!(
+                is_more,
+                "no {text:?} in {:?}",
+                String::from_utf8_lossy(seen)
+            );
         }
     }
 

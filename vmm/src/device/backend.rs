@@ -57,6 +57,9 @@ pub trait Backend: Debug + Send + 'static {
         NoteBytes::default().take_over(notes)
     }
 
+    /// Its driver has reset it: what is known of that driver is so no longer. It is not served then.
+    fn forget(&mut self) {}
+
     /// Takes the place of a device that was saved when it had this configuration space: the one
     /// that it is to have.
     ///

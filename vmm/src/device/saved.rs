@@ -127,6 +127,13 @@ impl NoteBytes {
         bytes.collect()
     }
 
+    /// Makes all of them 0 again.
+    pub fn clear(&self) {
+        self.0
+            .iter()
+            .for_each(|note| note.store(0, Ordering::Relaxed));
+    }
+
     /// Takes over those of a device that was saved.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::doorbell::{Doorbell, Notifier};
 use super::gate::Gate;
 use super::list::ListedDevice;
 use super::queue::ReadyQueue;
-use super::saved::{FitError, Notes, Progress, SavedDevice, SavedQueue, restore_queue};
+use super::saved::{FitError, NoteBytes, Notes, Progress, SavedDevice, SavedQueue, restore_queue};
 use super::stats::DeviceStats;
 use super::worker::{Job, Worker};
 use super::{DeviceError, features};
@@ -63,7 +63,6 @@ pub struct Transport {
     /// What outlives its thread.
     pub shared: Arc<Shared>,
     offered: u64,
-    notes: Arc<dyn Notes>,
     queue_sizes: Vec<u16>,
     doorbells: Arc<[Doorbell]>,
     ram: Arc<Ram>,
@@ -81,6 +80,8 @@ struct State {
     /// Here while it is not being served.
     backend: Option<Box<dyn Backend>>,
     worker: Option<Worker>,
+    /// The back end's.
+    notes: Arc<dyn Notes>,
 }
 
 impl Transport {
@@ -105,7 +106,6 @@ impl Transport {
                 source,
             }),
             offered: listed.info.features,
-            notes: listed.device.backend.notes(),
             queue_sizes: listed.queue_sizes,
             doorbells: listed.doorbells.into(),
             ram: Arc::clone(ram),
@@ -115,6 +115,7 @@ impl Transport {
                 features: 0,
                 queues: (0..queues).map(|_| None).collect(),
                 known: vec![None; queues],
+                notes: listed.device.backend.notes(),
                 backend: Some(listed.device.backend),
                 worker: None,
             }),
@@ -215,11 +216,12 @@ impl Transport {
         if let Some(worker) = state.worker.take() {
             state.backend = worker.stop();
         }
-        if state.backend.is_none() {
+        let Some(backend) = &mut state.backend else {
             // Its thread has panicked. Without a back end it can only stay as it is.
             self.shared.needs_reset.store(true, Ordering::SeqCst);
             return Err(Errno::EIO);
-        }
+        };
+        backend.forget();
         self.shared.needs_reset.store(false, Ordering::SeqCst);
         Ok(())
     }
@@ -303,7 +305,7 @@ impl Transport {
             queues: queues.collect(),
             config,
             config_generation,
-            notes: self.notes.bytes()?,
+            notes: state.notes.bytes()?,
         })
     }
 
@@ -354,7 +356,8 @@ impl Transport {
             let config = backend.take_over(&saved.config).map_err(other)?;
             self.shared.config.restore(config, saved.config_generation);
         }
-        if is_served {
+        // One that needs a reset forgets all.
+        if is_served && !saved.needs_reset {
             backend.go_on_with(&saved.notes).map_err(other)?;
         }
         for (index, queue) in saved.queues.iter().enumerate() {
@@ -414,6 +417,7 @@ impl Transport {
         state.queues.clear();
         state.backend = state.worker.take().and_then(Worker::stop);
         state.backend = None;
+        state.notes = Arc::new(NoteBytes::default());
         self.shared.needs_reset.store(true, Ordering::SeqCst);
     }
 

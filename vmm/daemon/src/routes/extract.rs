@@ -1,5 +1,6 @@
 //! What requests carry.
 
+use super::objects::Objects;
 use super::rest::discard;
 use crate::idempotency::RequestKey;
 use crate::problem::{Error, Kind, Result};
@@ -7,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer};
 use std::time::Duration;
 
 /// The longest JSON body in bytes.
@@ -99,30 +100,23 @@ fn is_json(headers: &HeaderMap) -> Result<()> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    // The library would take an array for the fields in their order.
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(Error::field(
-            "",
-            "the body is an array; it has to be an object",
-        ));
-    }
-    let mut from = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut from).map_err(|error| {
-        let field = pointer(error.path());
-        let inner = error.into_inner();
-        if inner.is_data() {
-            Error::field(field, inner.to_string())
-        } else {
-            Error::new(Kind::BadRequest, format!("the body is no JSON: {inner}"))
-        }
-    })?;
-    from.end().map_err(|error| {
-        Error::new(
-            Kind::BadRequest,
-            format!("something follows the JSON: {error}"),
-        )
-    })?;
+    let json = serde_json::from_slice(bytes)
+        .map_err(|error| Error::new(Kind::BadRequest, format!("the body is no JSON: {error}")))?;
+    let value = take_apart(Objects(json))?;
+    // Of two fields of one name the JSON above has the last. This finds both.
+    take_apart::<T, _>(&mut serde_json::Deserializer::from_slice(bytes))?;
     Ok(value)
+}
+
+fn take_apart<'a, T, D>(from: D) -> Result<T>
+where
+    T: DeserializeOwned,
+    D: Deserializer<'a, Error = serde_json::Error>,
+{
+    serde_path_to_error::deserialize(from).map_err(|error| {
+        let field = pointer(error.path());
+        Error::field(field, error.into_inner().to_string())
+    })
 }
 
 /// The path of a field as a JSON pointer.

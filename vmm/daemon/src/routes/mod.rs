@@ -8,6 +8,7 @@ mod images;
 mod info;
 mod logs;
 mod metrics;
+mod objects;
 mod params;
 mod query;
 mod rest;

@@ -101,6 +101,7 @@ impl Spares {
     /// Takes one, if there is one.
     pub fn take(&self) -> Option<Spare> {
         let mut state = self.shared.lock();
+        self.shared.sort_out(&mut state);
         let spare = state.ready.pop()?;
         self.shared.fewer(&mut state);
         Some(spare)
@@ -109,15 +110,7 @@ impl Spares {
     /// How many there are.
     pub fn count(&self) -> usize {
         let mut state = self.shared.lock();
-        for mut spare in std::mem::take(&mut state.ready) {
-            match spare.lives() {
-                true => state.ready.push(spare),
-                false => state.ended.push(spare),
-            }
-        }
-        if !state.ended.is_empty() {
-            self.shared.fewer(&mut state);
-        }
+        self.shared.sort_out(&mut state);
         state.ready.len()
     }
 
@@ -143,6 +136,19 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Each change of it is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds those that have ended.
+    fn sort_out(&self, state: &mut State) {
+        for mut spare in std::mem::take(&mut state.ready) {
+            match spare.lives() {
+                true => state.ready.push(spare),
+                false => state.ended.push(spare),
+            }
+        }
+        if !state.ended.is_empty() {
+            self.fewer(state);
+        }
     }
 
     /// Some were taken, or have ended.

@@ -30,6 +30,13 @@ async fn each_is_told_with_the_field() {
         (json!({"spec": {"name": "A"}}), 422, "invalid", "/spec/name"),
         (json!({"start": 1}), 422, "invalid", "/start"),
         (json!([{}, true]), 422, "invalid", ""),
+        (json!({"spec": []}), 422, "invalid", "/spec"),
+        (
+            json!({"spec": {"devices": {"disks": [["disk.img"]]}}}),
+            422,
+            "invalid",
+            "/spec/devices/disks/0",
+        ),
     ];
     for (body, status, code, field) in cases {
         let problem = daemon
@@ -69,6 +76,11 @@ async fn what_is_no_request_of_the_api_is_told() {
     wrong.problem(400, "bad-request");
     let wrong = daemon.send(Method::POST, "/v1/vms", &[], "{} {}").await;
     wrong.problem(400, "bad-request");
+    let twice = r#"{"start": true, "start": false}"#;
+    let wrong = daemon.send(Method::POST, "/v1/vms", &[], twice).await;
+    let problem = wrong.problem(422, "invalid");
+    let detail = problem["errors"][0]["detail"].as_str().unwrap_or_default();
+    assert!(detail.starts_with("duplicate field `start`"), "{problem}");
     let long = format!("\"{}\"", "x".repeat(1 << 20));
     let wrong = daemon.send(Method::POST, "/v1/vms", &[], &long).await;
     wrong.problem(413, "too-large");

@@ -78,41 +78,26 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Of the links of all ports, in their order, of which no driver knows anything.
+    /// Of the links of all ports, in their order, with a driver that knows what was noted: nothing, or what
+    /// it knew when it was saved. Clients that it knows of are gone; a host's end that is always open
+    /// still is.
     pub fn new(links: &[Rc<Link>], notes: &NoteBytes) -> Self {
-        let ports = Self::unknown(links, notes);
-        ports.note();
-        ports
-    }
-
-    /// As [`new`](Self::new), with a driver that knows what was noted. Clients that it knows of are
-    /// gone; a host's end that is always open still is.
-    pub fn going_on(links: &[Rc<Link>], notes: &NoteBytes) -> Self {
-        let mut ports = Self::unknown(links, notes);
-        for (port, note) in ports.ports.iter_mut().zip(notes.get()) {
+        let port = |(link, note): (&Rc<Link>, u8)| {
             let has = |bit| note & bit != 0;
-            port.add = has(ADD);
-            port.name = has(NAME);
-            port.is_ready = has(READY);
-            port.told_open = has(TOLD_OPEN);
-            port.link.set_guest_open(has(GUEST_OPEN));
-            if port.told_open && !port.link.is_host_open() {
-                port.link.set_ended();
+            link.set_guest_open(has(GUEST_OPEN));
+            if has(TOLD_OPEN) && !link.is_host_open() {
+                link.set_ended();
             }
-        }
-        ports
-    }
-
-    fn unknown(links: &[Rc<Link>], notes: &NoteBytes) -> Self {
-        let port = |link: &Rc<Link>| Port {
-            link: Rc::clone(link),
-            add: false,
-            name: false,
-            is_ready: false,
-            told_open: false,
+            Port {
+                link: Rc::clone(link),
+                add: has(ADD),
+                name: has(NAME),
+                is_ready: has(READY),
+                told_open: has(TOLD_OPEN),
+            }
         };
         Self {
-            ports: links.iter().map(port).collect(),
+            ports: links.iter().zip(notes.get()).map(port).collect(),
             notes: notes.clone(),
         }
     }
@@ -340,7 +325,7 @@ mod tests {
         links[0].set_host_open(true);
         let notes = NoteBytes::new(2);
         notes.take_over(&saved).unwrap();
-        let mut ports = Ports::going_on(&links, &notes);
+        let mut ports = Ports::new(&links, &notes);
         assert_eq!(notes.get(), saved);
         links[1].set_host_open(true);
         assert!(links.iter().all(|link| link.is_guest_open()));

@@ -73,8 +73,6 @@ pub struct Port {
 pub struct ConsoleDevice {
     ports: Vec<Port>,
     notes: NoteBytes,
-    /// Whether it goes on with what is noted.
-    goes_on: bool,
 }
 
 impl ConsoleDevice {
@@ -83,7 +81,6 @@ impl ConsoleDevice {
         Self {
             notes: NoteBytes::new(ports.len()),
             ports,
-            goes_on: false,
         }
     }
 }
@@ -98,9 +95,7 @@ impl Backend for ConsoleDevice {
     }
 
     fn go_on_with(&mut self, notes: &[u8]) -> Result<(), String> {
-        self.notes.take_over(notes)?;
-        self.goes_on = true;
-        Ok(())
+        self.notes.take_over(notes)
     }
 
     fn features(&self) -> u64 {
@@ -134,12 +129,8 @@ impl Backend for ConsoleDevice {
                 links.iter().for_each(|link| link.set_guest_open(true));
                 return first(&mut tasks).await;
             }
-            let ports = match std::mem::take(&mut self.goes_on) {
-                true => Ports::going_on(&links, &self.notes),
-                false => Ports::new(&links, &self.notes),
-            };
             let mut control = Control {
-                ports,
+                ports: Ports::new(&links, &self.notes),
                 to_guest: active.take_queue(CONTROL_TO_GUEST)?,
                 from_guest: active.take_queue(CONTROL_FROM_GUEST)?,
                 changed,
@@ -151,9 +142,8 @@ impl Backend for ConsoleDevice {
         })
     }
 
-    fn stop(&mut self) -> Work<'_, ()> {
-        // The next driver begins anew.
-        Box::pin(async { self.goes_on = false })
+    fn forget(&mut self) {
+        self.notes.clear();
     }
 }
 

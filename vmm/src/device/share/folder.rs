@@ -1,7 +1,7 @@
 //! The shared folder and what is in it, by file descriptors that can only name (`O_PATH`).
 //!
-//! Nothing outside is reached: names are looked up one at a time, in a folder that is inside, and
-//! the kernel is told to stay beneath it and to follow no link. A symbolic link is a thing of its
+//! Nothing outside is reached: names are looked up one at a time, in a folder that is inside, and the
+//! kernel is told to stay beneath it and to follow no link. So it is for the paths of a snapshot. A symbolic link is a thing of its
 //! own here; it is the guest that follows it, in its own file system.
 
 use super::abi::Attributes;
@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// The longest name there is.
-const NAME_MAX: usize = 255;
+pub const NAME_MAX: usize = 255;
 
 /// Why a folder cannot be shared.
 #[derive(Debug, thiserror::Error)]
@@ -125,13 +125,17 @@ pub fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-/// The path by which the kernel knows something that is open, at this moment. That of what was removed
-/// leads nowhere.
+/// The path by which the kernel knows something that is open, at this moment. Of what was removed it is
+/// none, but looks like one.
+///
+/// # Errors
+///
+/// It is longer than PATH_MAX.
 pub fn path_of(file: impl AsFd) -> io::Result<PathBuf> {
     std::fs::read_link(own_path(file.as_fd()))
 }
 
-/// Opens what is at a path in a folder, as [`child`] would do name by name.
+/// Opens what is at a path of names in a folder; the folder itself, if there are none.
 ///
 /// # Errors
 ///

@@ -7,6 +7,7 @@
 
 pub mod abi;
 pub mod folder;
+mod going_on;
 pub mod listing;
 pub mod options;
 mod place;
@@ -60,7 +61,10 @@ impl ShareDevice {
 
 impl Notes for Mutex<Server> {
     fn bytes(&self) -> Result<Vec<u8>, &'static str> {
-        lock(self).save().encode()
+        let saved = lock(self).save()?;
+        saved
+            .encode()
+            .map_err(|_| "what its guest knows cannot be written")
     }
 }
 
@@ -95,7 +99,9 @@ impl Backend for ShareDevice {
 
     fn run(&mut self, mut active: Active) -> Work<'_, Result<(), DeviceError>> {
         Box::pin(async move {
-            lock(&self.server).begin();
+            while !lock(&self.server).begin() {
+                tokio::task::yield_now().await;
+            }
             let mut urgent = active.take_queue(0)?;
             let mut requests = active.take_queue(1)?;
             let mut scratch = Scratch {
@@ -114,8 +120,8 @@ impl Backend for ShareDevice {
         })
     }
 
-    fn stop(&mut self) -> Work<'_, ()> {
-        Box::pin(async { lock(&self.server).end() })
+    fn forget(&mut self) {
+        lock(&self.server).end();
     }
 }
 

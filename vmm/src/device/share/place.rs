@@ -2,34 +2,47 @@
 
 use super::folder::{descendant, path_of};
 use super::saved::Place;
-use rustix::fs::{FileType, fstat};
+use rustix::fs::{AtFlags, FileType, fstat, statat};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// Where things are in a folder.
 #[derive(Debug)]
-pub struct Places {
-    folder: Option<PathBuf>,
+pub struct Places<'a> {
+    folder: &'a OwnedFd,
+    /// As it is called now.
+    path: Option<PathBuf>,
 }
 
-impl Places {
-    /// Of the folder that is shared, as it is called now.
-    pub fn of(folder: &OwnedFd) -> Self {
+impl<'a> Places<'a> {
+    /// Of the folder that is shared.
+    pub fn of(folder: &'a OwnedFd) -> Self {
         Self {
-            folder: path_of(folder).ok(),
+            folder,
+            path: path_of(folder).ok(),
         }
     }
 
-    /// Where something is; nothing if it has left the folder, or its path is longer than any
-    /// (PATH_MAX).
+    /// Where something is; nothing if it was removed, has left the folder, or has a path longer than
+    /// PATH_MAX.
     pub fn find(&self, file: &OwnedFd) -> Option<Place> {
         let path = path_of(file).ok()?;
-        let path = path.strip_prefix(self.folder.as_ref()?).ok()?;
-        Some(Place {
+        let path = path.strip_prefix(self.path.as_ref()?).ok()?;
+        let known = fstat(file).ok()?;
+        // What was removed has a path that can be another file's.
+        let name = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        let found = statat(self.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let is_same = (found.st_dev, found.st_ino) == (known.st_dev, known.st_ino);
+        is_same.then(|| Place {
             path: path.to_path_buf().into_os_string().into_vec(),
-            kind: kind(file).ok()?,
+            kind: known.st_mode & libc::S_IFMT,
         })
     }
 }
@@ -41,9 +54,8 @@ impl Place {
     ///
     /// There is nothing of this kind.
     pub fn open(&self, folder: &OwnedFd) -> Result<OwnedFd, Errno> {
-        let path = Path::new(std::ffi::OsStr::from_bytes(&self.path));
-        let file = descendant(folder, path)?;
-        if kind(&file)? != self.kind {
+        let file = descendant(folder, Path::new(OsStr::from_bytes(&self.path)))?;
+        if fstat(&file)?.st_mode & libc::S_IFMT != self.kind {
             return Err(Errno::STALE);
         }
         Ok(file)
@@ -53,9 +65,4 @@ impl Place {
     pub fn is_folder(&self) -> bool {
         FileType::from_raw_mode(self.kind) == FileType::Directory
     }
-}
-
-/// The type bits of its mode.
-fn kind(file: &OwnedFd) -> Result<u32, Errno> {
-    Ok(fstat(file)?.st_mode & libc::S_IFMT)
 }

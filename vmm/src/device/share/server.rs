@@ -5,10 +5,11 @@ use super::abi::{
     InitIn, InitOut, MINOR_MIN, OpenIn, OpenOut, ReadIn, ReleaseIn, StatfsOut, VERSION, opcode,
 };
 use super::folder::{attributes, child, open_file, open_folder};
+use super::going_on::GoingOn;
 use super::listing::Listing;
 use super::place::Places;
 use super::reply::{DATA_MAX, Reply};
-use super::saved::{Place, SavedHandle, SavedInode, SavedShare};
+use super::saved::{PATHS_MAX, SavedHandle, SavedInode, SavedShare};
 use super::tables::{Handles, Inodes, Open};
 use rustix::fs::{Access, OFlags, Stat, fstat, fstatvfs, readlinkat};
 use rustix::io::{Errno, pread};
@@ -27,8 +28,8 @@ pub struct Server {
     inodes: Inodes,
     handles: Handles,
     is_begun: bool,
-    /// What a server that was saved had, until this one [begins](Self::begin) with it.
-    saved: Option<SavedShare>,
+    /// What a server that was saved had, until this one has it.
+    going_on: Option<GoingOn>,
 }
 
 /// What LOOKUP answers.
@@ -55,80 +56,81 @@ impl Server {
             inodes: Inodes::new(root, inodes_max),
             handles: Handles::default(),
             is_begun: false,
-            saved: None,
+            going_on: None,
         }
     }
 
-    /// Serves a driver from its beginning, or from where it was when it was saved.
-    pub fn begin(&mut self) {
-        let saved = self.saved.take();
-        self.end();
-        if let Some(saved) = saved {
-            self.open_again(&saved);
+    /// Begins to serve a driver from its beginning, or from where it was when it was saved. Whether that
+    /// is done; if not, it is to be called again.
+    pub fn begin(&mut self) -> bool {
+        let Some(going_on) = &mut self.going_on else {
+            self.end();
+            return true;
+        };
+        let is_done = going_on.step(&mut self.inodes, &mut self.handles);
+        if is_done {
+            self.is_begun = going_on.saved().is_begun;
+            self.going_on = None;
         }
+        is_done
     }
 
     /// What its driver knows.
-    pub fn save(&self) -> SavedShare {
-        if let Some(saved) = &self.saved {
-            return saved.clone();
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be saved.
+    pub fn save(&self) -> Result<SavedShare, &'static str> {
+        if let Some(going_on) = &self.going_on {
+            return Ok(going_on.saved().clone());
         }
         let places = Places::of(self.inodes.root());
-        let inodes = self.inodes.iter().filter_map(|(number, file, lookups)| {
-            let place = places.find(file)?;
-            Some(SavedInode {
-                number,
-                lookups,
-                place,
-            })
-        });
-        let handles = self.handles.iter().map(|(number, open)| SavedHandle {
-            number,
-            place: match open {
-                Open::File(file) | Open::Folder(file) => places.find(file),
-                Open::Stale => None,
-            },
-        });
-        SavedShare {
+        let mut saved = SavedShare {
             is_begun: self.is_begun,
-            inodes: inodes.collect(),
             next_inode: self.inodes.next(),
-            handles: handles.collect(),
             last_handle: self.handles.last(),
+            ..SavedShare::default()
+        };
+        let mut size = 0;
+        let mut find = |file| {
+            let place = places.find(file);
+            size += place.as_ref().map_or(0, |place| place.path.len());
+            match size > PATHS_MAX {
+                true => Err("the paths of the files that its guest knows have more than 8 MiB"),
+                false => Ok(place),
+            }
+        };
+        for (number, file, lookups) in self.inodes.iter() {
+            if let Some(place) = find(file)? {
+                saved.inodes.push(SavedInode {
+                    number,
+                    lookups,
+                    place,
+                });
+            }
         }
+        for (number, open) in self.handles.iter() {
+            let place = match open {
+                Open::File(file) | Open::Folder(file) => find(file)?,
+                Open::Stale => None,
+            };
+            saved.handles.push(SavedHandle { number, place });
+        }
+        Ok(saved)
     }
 
-    /// Is to go on with what the notes of a server say.
+    /// Is to go on with what the notes of a server say, when it [begins](Self::begin).
     ///
     /// # Errors
     ///
     /// As [`SavedShare::decode`].
     pub fn go_on_with(&mut self, notes: &[u8]) -> Result<(), String> {
-        self.saved = Some(SavedShare::decode(notes, self.inodes.most())?);
+        self.go_on(SavedShare::decode(notes, self.inodes.most())?);
         Ok(())
     }
 
-    fn open_again(&mut self, saved: &SavedShare) {
-        for inode in &saved.inodes {
-            // What is not found is stale, as every inode that is not in the table.
-            let file = inode.place.open(self.inodes.root());
-            let _ = file.and_then(|file| self.inodes.put_back(inode.number, file, inode.lookups));
-        }
-        for handle in &saved.handles {
-            let open = |place: &Place| {
-                let file = place.open(self.inodes.root())?;
-                match place.is_folder() {
-                    true => open_folder(file).map(Open::Folder),
-                    false => open_file(file).map(Open::File),
-                }
-            };
-            let open = handle.place.as_ref().map(open);
-            let open = open.and_then(Result::ok).unwrap_or(Open::Stale);
-            self.handles.put_back(handle.number, open);
-        }
-        self.inodes.go_on_at(saved.next_inode);
-        self.handles.go_on_after(saved.last_handle);
-        self.is_begun = saved.is_begun;
+    pub(super) fn go_on(&mut self, saved: SavedShare) {
+        self.going_on = Some(GoingOn::with(saved));
     }
 
     /// Carries out a request whose answer may have `room` bytes: the answer, nothing when there
@@ -197,7 +199,7 @@ impl Server {
         self.inodes.clear();
         self.handles.clear();
         self.is_begun = false;
-        self.saved = None;
+        self.going_on = None;
     }
 
     fn init(&mut self, init: InitIn, reply: &mut Reply) -> Result<(), Errno> {

@@ -4,4 +4,5 @@ pub(crate) mod calls;
 pub(crate) mod fuzz;
 mod hostile;
 pub(crate) mod rig;
+mod saved;
 mod transport;

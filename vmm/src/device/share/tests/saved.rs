@@ -11,14 +11,14 @@ const FOLDER: u32 = libc::S_IFDIR;
 
 impl Guest {
     fn notes(&self) -> Vec<u8> {
-        self.server.save().encode().unwrap()
+        self.server.save().unwrap().encode().unwrap()
     }
 
     /// Goes on with another server of this folder.
     fn goes_on(shared: &Path, notes: &[u8]) -> Self {
         let mut guest = Self::with_inodes(shared, random::INODES_MAX);
         guest.server.go_on_with(notes).unwrap();
-        guest.server.begin();
+        while !guest.server.begin() {}
         guest
     }
 
@@ -78,6 +78,8 @@ fn what_is_not_there_any_more_is_stale() {
     for name in ["removed", "replaced", "outside", "later", "stays"] {
         fs::write(shared.join(name), name).unwrap();
     }
+    // What the kernel calls the first one by then.
+    fs::write(shared.join("removed (deleted)"), "another file").unwrap();
     let mut guest = Guest::new(&shared);
     let names = ["removed", "replaced", "outside", "later", "stays"];
     let inodes = names.map(|name| guest.find(name));
@@ -147,8 +149,42 @@ fn before_it_begins_a_server_notes_what_it_goes_on_with() {
     let mut next = Guest::with_inodes(&tree.shared(), 1000);
     next.server.go_on_with(&notes).unwrap();
     next.server.end();
-    next.server.begin();
+    assert!(next.server.begin());
     assert_eq!(next.look_up(ROOT, "file").unwrap_err(), Errno::IO);
+}
+
+#[test]
+fn much_is_opened_a_little_at_a_time() {
+    let tree = Tree::new();
+    let mut guest = Guest::new(&tree.shared());
+    for number in 0..600 {
+        let name = number.to_string();
+        fs::write(tree.shared().join(&name), &name).unwrap();
+        let inode = guest.find(&name);
+        guest.open(opcode::OPEN, inode, 0).unwrap();
+    }
+    let saved = guest.server.save().unwrap();
+    let mut next = Guest::with_inodes(&tree.shared(), 1000);
+    next.server.go_on_with(&saved.encode().unwrap()).unwrap();
+    let mut steps = 1;
+    while !next.server.begin() {
+        // One that is saved meanwhile is as it was.
+        assert_eq!(next.server.save().unwrap(), saved);
+        steps += 1;
+    }
+    assert!(steps > 4, "{steps}");
+    assert_eq!(next.server.in_use(), (600, 600));
+    for handle in 1..=600 {
+        let expected = (handle - 1).to_string().into_bytes();
+        assert_eq!(next.read(opcode::READ, handle, 0, 9).unwrap(), expected);
+    }
+    // A reset in the middle of it forgets it.
+    let mut next = Guest::with_inodes(&tree.shared(), 1000);
+    next.server.go_on(saved);
+    assert!(!next.server.begin());
+    next.server.end();
+    assert!(next.server.begin());
+    assert_eq!(next.server.in_use(), (0, 0));
 }
 
 #[test]
@@ -157,7 +193,7 @@ fn what_no_server_has_noted_is_refused() {
     let mut guest = Guest::new(&tree.shared());
     let file = guest.find("file");
     let handle = guest.open(opcode::OPEN, file, 0).unwrap();
-    let saved = guest.server.save();
+    let saved = guest.server.save().unwrap();
     let refused = |saved: &SavedShare| {
         let mut server = Guest::with_inodes(&tree.shared(), 4).server;
         server.go_on_with(&saved.encode().unwrap()).unwrap_err()
@@ -167,21 +203,20 @@ fn what_no_server_has_noted_is_refused() {
         change(&mut saved);
         refused(&saved)
     };
-    let inode = "what its driver knows makes no sense: there can be no such inode";
-    assert_eq!(changed(&|saved| saved.inodes[0].number = ROOT), inode);
-    assert_eq!(changed(&|saved| saved.inodes[0].lookups = 0), inode);
-    assert_eq!(changed(&|saved| saved.next_inode = file), inode);
-    assert_eq!(changed(&|saved| saved.next_inode = u64::MAX), inode);
+    let numbers = "what its driver knows makes no sense: there can be no such numbers";
+    assert_eq!(changed(&|saved| saved.inodes[0].number = ROOT), numbers);
+    assert_eq!(changed(&|saved| saved.inodes[0].lookups = 0), numbers);
+    assert_eq!(changed(&|saved| saved.next_inode = file), numbers);
+    assert_eq!(changed(&|saved| saved.next_inode = u64::MAX), numbers);
     assert_eq!(
         changed(&|saved| saved.inodes.extend(saved.inodes.clone())),
-        inode
+        numbers
     );
-    let of_handles = "what its driver knows makes no sense: there can be no such handle";
-    assert_eq!(changed(&|saved| saved.handles[0].number = 0), of_handles);
-    assert_eq!(changed(&|saved| saved.last_handle = handle - 1), of_handles);
-    assert_eq!(changed(&|saved| saved.last_handle = u64::MAX), of_handles);
+    assert_eq!(changed(&|saved| saved.handles[0].number = 0), numbers);
+    assert_eq!(changed(&|saved| saved.last_handle = handle - 1), numbers);
+    assert_eq!(changed(&|saved| saved.last_handle = u64::MAX), numbers);
     let again = |saved: &mut SavedShare| saved.handles.extend(saved.handles.clone());
-    assert_eq!(changed(&again), of_handles);
+    assert_eq!(changed(&again), numbers);
     let too_many = |saved: &mut SavedShare| {
         let first = saved.handles[0].clone();
         saved.last_handle = 2000;
@@ -192,7 +227,7 @@ fn what_no_server_has_noted_is_refused() {
             })
             .collect();
     };
-    assert_eq!(changed(&too_many), of_handles);
+    assert_eq!(changed(&too_many), numbers);
     let more_than_here = |saved: &mut SavedShare| {
         let first = saved.inodes[0].clone();
         saved.next_inode = 10;
@@ -208,6 +243,23 @@ fn what_no_server_has_noted_is_refused() {
         "its driver knows 5 files, and this process can have 4 for it; raise its limit of open \
          files (ulimit -n)"
     );
+    let paths = "what its driver knows makes no sense: there can be no such paths";
+    let long = "x".repeat(256);
+    for path in [
+        "..", ".", "a/../b", "a/./b", "/a", "a/", "a//b", "/", "a\0b", &long,
+    ] {
+        let path = path.as_bytes().to_vec();
+        let with_path = |saved: &mut SavedShare| saved.inodes[0].place.path = path.clone();
+        assert_eq!(changed(&with_path), paths);
+        let with_path = |saved: &mut SavedShare| {
+            saved.handles[0].place.as_mut().unwrap().path = path.clone();
+        };
+        assert_eq!(changed(&with_path), paths);
+    }
+    let longest = |saved: &mut SavedShare| {
+        saved.inodes[0].place.path = ["x"; 5 << 20].join("/").into_bytes();
+    };
+    assert_eq!(changed(&longest), paths);
     let mut server = Guest::with_inodes(&tree.shared(), 4).server;
     let mut notes = saved.encode().unwrap();
     notes.push(0);
@@ -221,24 +273,28 @@ fn what_no_server_has_noted_is_refused() {
 
 #[test]
 fn too_many_paths_are_not_saved() {
-    let inode = |number| SavedInode {
-        number,
-        lookups: 1,
-        place: Place {
-            path: vec![b'x'; 4096],
-            kind: FILE,
-        },
-    };
-    let saved = |count: u64| SavedShare {
-        inodes: (2..2 + count).map(inode).collect(),
-        ..SavedShare::default()
-    };
-    assert!(saved(2048).encode().is_ok());
-    let error = saved(2049).encode().unwrap_err();
-    assert_eq!(
-        error,
-        "the paths of the files that its guest knows have more than 8 MiB"
-    );
+    let tree = Tree::new();
+    let mut guest = Guest::with_inodes(&tree.shared(), 5000);
+    guest.begin();
+    let folders = vec!["x".repeat(255); 14];
+    let path = tree.shared().join(folders.join("/"));
+    fs::create_dir_all(&path).unwrap();
+    let deepest = guest.find(&folders.join("/"));
+    let each = folders.join("/").len() + 5;
+    for number in 1000..1000 + super::super::saved::PATHS_MAX / each {
+        let name = number.to_string();
+        fs::write(path.join(&name), "").unwrap();
+        guest.look_up(deepest, &name).unwrap();
+    }
+    // The folders' own paths were too much; without those there is room.
+    let error = "the paths of the files that its guest knows have more than 8 MiB";
+    assert_eq!(guest.server.save().unwrap_err(), error);
+    for inode in 2..16 {
+        guest.tell(opcode::FORGET, inode, &1u64.to_le_bytes());
+    }
+    let notes = guest.notes();
+    let mut next = Guest::with_inodes(&tree.shared(), 5000);
+    next.server.go_on_with(&notes).unwrap();
 }
 
 fn place() -> impl Strategy<Value = Place> {
@@ -301,7 +357,10 @@ proptest! {
         steps in prop::collection::vec(random::step(), 0..40),
     ) {
         let tree = Tree::new();
-        let mut guest = Guest::goes_on(&tree.shared(), &saved.encode().unwrap());
+        // Also what is refused when it is read.
+        let mut guest = Guest::with_inodes(&tree.shared(), random::INODES_MAX);
+        guest.server.go_on(saved);
+        while !guest.server.begin() {}
         random::check_steps(&tree, &mut guest, steps);
     }
 }
