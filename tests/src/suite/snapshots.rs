@@ -276,10 +276,22 @@ fn what_does_not_go_together_is_told() {
         "the snapshot has the devices disk0, and the VM is to have (none)"
     );
     let rng = EntropyOptions::parse("").expect("an option");
-    let error = refusal(&without.device(rng), &place);
+    let error = refusal(&without.clone().device(rng), &place);
     assert!(
         error.starts_with("the device rng0 does not fit the snapshot: "),
         "{error}"
+    );
+    // Also when the guest has events of the device.
+    let bound = Plan::new(MODE, "disk=write,count=1000000,flush=1").device(disk(folder.path()));
+    let mut vm = Hosted::start(&bound);
+    vm.terminal.line();
+    let used = folder.path().join("used");
+    save(&vm, &used);
+    vm.stop();
+    let error = refusal(&without, &used);
+    assert_eq!(
+        error,
+        "the snapshot has the devices disk0, and the VM is to have (none)"
     );
     let error = refusal(&plan, &folder.path().join("nowhere"));
     assert!(

@@ -3,6 +3,7 @@
 //! process of its own is tested by the crate `paravane-daemon`.
 
 mod activation;
+mod archives;
 mod authority;
 mod configuration;
 mod flood;

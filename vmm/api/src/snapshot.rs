@@ -1,5 +1,6 @@
 //! Snapshots of VMs.
 
+use crate::device::Devices;
 use crate::spec::VmSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,6 +51,10 @@ pub struct RestoreSnapshot {
     /// Their labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Their devices in place of the snapshot's: the same kinds and ids in the same order, with
+    /// other files, folders or ports of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Devices>,
 }
 
 impl Default for RestoreSnapshot {
@@ -58,6 +63,7 @@ impl Default for RestoreSnapshot {
             name: None,
             count: 1,
             labels: BTreeMap::new(),
+            devices: None,
         }
     }
 }

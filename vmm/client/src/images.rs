@@ -1,19 +1,12 @@
 //! The store of images.
 
 use crate::operation::{ADD_IMAGE, DELETE_IMAGE, LIST_IMAGES, SHOW_IMAGE};
+use crate::request::streamed;
 use crate::{Client, ClientError};
-use futures_util::TryStreamExt;
-use http_body_util::StreamBody;
-use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use paravane_api::image::StoredImage;
 use paravane_api::page::Page;
 use tokio::io::AsyncRead;
-use tokio_util::io::ReaderStream;
-
-/// How much of an image is read at a time, in bytes.
-const CHUNK: usize = 128 << 10;
 
 impl Client {
     /// Adds an image to the store under a name, or under none but its digest. It is streamed and
@@ -28,15 +21,13 @@ impl Client {
         size: u64,
         contents: impl AsyncRead + Send + 'static,
     ) -> Result<StoredImage, ClientError> {
-        let chunks = ReaderStream::with_capacity(contents, CHUNK).map_ok(Frame::data);
-        let body = UnsyncBoxBody::new(StreamBody::new(chunks));
         let octets = HeaderValue::from_static("application/octet-stream");
         let call = self
             .call(ADD_IMAGE, &[])
             .query_if("name", name)
             .header(CONTENT_TYPE, octets)
             .header(CONTENT_LENGTH, HeaderValue::from(size));
-        call.answer_once(body).await
+        call.answer_once(streamed(contents)).await
     }
 
     /// All images.

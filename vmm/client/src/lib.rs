@@ -23,6 +23,7 @@
 //! image, is not repeated.
 
 mod answer;
+mod archives;
 mod client;
 mod connector;
 mod console;

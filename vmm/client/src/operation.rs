@@ -47,6 +47,8 @@ operations! {
     SHOW_SNAPSHOT = GET "/v1/snapshots/{snapshot}";
     DELETE_SNAPSHOT = DELETE "/v1/snapshots/{snapshot}";
     RESTORE_SNAPSHOT = POST "/v1/snapshots/{snapshot}/restore";
+    EXPORT_SNAPSHOT = GET "/v1/snapshots/{snapshot}/archive";
+    IMPORT_SNAPSHOT = POST "/v1/snapshots";
     ADD_IMAGE = POST "/v1/images";
     LIST_IMAGES = GET "/v1/images";
     SHOW_IMAGE = GET "/v1/images/{image}";

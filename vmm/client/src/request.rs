@@ -4,9 +4,10 @@ use crate::operation::Operation;
 use crate::repetition::Repetition;
 use crate::{Client, ClientError, Endpoint, answer};
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 use hyper_util::client::legacy;
@@ -16,12 +17,17 @@ use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::fmt::Write;
 use std::io::{self, ErrorKind};
+use tokio::io::AsyncRead;
+use tokio_util::io::ReaderStream;
 
 /// What is sent.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// [`paravane_api::IDEMPOTENCY_KEY`], as HTTP libraries write names.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How much of what is streamed is read at a time, in bytes.
+const CHUNK: usize = 128 << 10;
 
 /// What stands for itself in a path's segment and a query's value (RFC 3986, 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -194,6 +200,12 @@ impl<'client> Call<'client> {
             why,
         }
     }
+}
+
+/// A body that is read as it is sent.
+pub fn streamed(contents: impl AsyncRead + Send + 'static) -> Body {
+    let chunks = ReaderStream::with_capacity(contents, CHUNK).map_ok(Frame::data);
+    UnsyncBoxBody::new(StreamBody::new(chunks))
 }
 
 fn encode(text: &str) -> String {

@@ -210,6 +210,7 @@ impl Fake {
                 let folder = self.folder.snapshot();
                 fs::create_dir_all(&folder).expect("a folder");
                 fs::write(folder.join("memory"), b"memory").expect("a file");
+                fs::write(folder.join("state"), b"state").expect("a file");
                 Answer::Done
             }
             Request::Log { .. } | Request::Console { .. } => Answer::Done,

@@ -5,7 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use paravane_api::Problem;
 use paravane_api::problem::{FieldError, MEDIA_TYPE};
-use std::fmt;
+use rustix::io::Errno;
+use std::{fmt, io};
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
@@ -123,6 +124,19 @@ impl Error {
             detail,
         });
         problem
+    }
+
+    /// Something that came cannot be kept: the disk is full, or there is another reason.
+    pub fn not_kept(what: &str, error: &io::Error) -> Self {
+        let full = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG];
+        let is_full = full
+            .iter()
+            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        let kind = match is_full {
+            true => Kind::StorageFull,
+            false => Kind::Internal,
+        };
+        Self::new(kind, format!("{what} cannot be kept: {error}"))
     }
 
     /// The document.

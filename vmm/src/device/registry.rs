@@ -94,12 +94,13 @@ impl Devices {
         self.devices.iter().map(save).collect()
     }
 
-    /// Makes them what they were, in a VM that has not run.
+    /// Whether they can take the place of those of a snapshot: what is checked first, as the rest of a
+    /// snapshot makes no sense with others.
     ///
     /// # Errors
     ///
-    /// They are others, or cannot have been so.
-    pub fn restore(&self, saved: &[SavedDevice]) -> Result<(), FitError> {
+    /// They are others.
+    pub fn fit(&self, saved: &[SavedDevice]) -> Result<(), FitError> {
         if saved.len() != self.devices.len() {
             let list = |ids: Vec<&str>| match ids.is_empty() {
                 true => "(none)".to_string(),
@@ -115,6 +116,16 @@ impl Devices {
                 ),
             });
         }
+        let mut pairs = self.devices.iter().zip(saved);
+        pairs.try_for_each(|(device, saved)| device.fits(saved))
+    }
+
+    /// Makes them what they were, in a VM that has not run.
+    ///
+    /// # Errors
+    ///
+    /// They do not fit, or cannot have been so.
+    pub fn restore(&self, saved: &[SavedDevice]) -> Result<(), FitError> {
         let mut pairs = self.devices.iter().zip(saved);
         pairs.try_for_each(|(device, saved)| device.restore(saved))
     }

@@ -3,6 +3,7 @@
 use super::queue::ReadyQueue;
 use super::transport::Transport;
 use crate::snapshot::Inconsistent;
+use crate::snapshot::few::few;
 use pv_abi::device::QueueSetup;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -20,6 +21,7 @@ pub struct SavedDevice {
     /// The features that it offers.
     pub offered: u64,
     /// The largest size of each queue.
+    #[serde(deserialize_with = "few")]
     pub queue_sizes: Vec<u16>,
     /// Its status, as the driver has set it.
     pub status: u32,
@@ -28,6 +30,7 @@ pub struct SavedDevice {
     /// The features that the driver uses.
     pub features: u64,
     /// The queues that were set up.
+    #[serde(deserialize_with = "few")]
     pub queues: Vec<Option<SavedQueue>>,
     /// The configuration space.
     pub config: Vec<u8>,

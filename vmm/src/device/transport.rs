@@ -309,6 +309,36 @@ impl Transport {
         })
     }
 
+    /// Whether it can take the place of a device, as far as its driver knows that one without having
+    /// used it.
+    ///
+    /// # Errors
+    ///
+    /// It is another device.
+    pub fn fits(&self, saved: &SavedDevice) -> Result<(), FitError> {
+        let why = if saved.id != self.shared.id || saved.kind != self.kind {
+            format!("that has {} ({}) there", saved.id, saved.kind)
+        } else if saved.queue_sizes != self.queue_sizes {
+            "it has other queues".into()
+        } else if saved.features & !self.offered != 0 {
+            // What the driver was offered and did not take makes no difference.
+            format!(
+                "its driver uses the features {:#x}, which this host does not offer",
+                saved.features & !self.offered
+            )
+        } else {
+            return Ok(());
+        };
+        Err(self.other(why))
+    }
+
+    fn other(&self, why: String) -> FitError {
+        FitError::Other {
+            id: self.shared.id.clone(),
+            why,
+        }
+    }
+
     /// Makes it what it was, in a VM that has not run. It is not served before it is to
     /// [go on](Self::go_on).
     ///
@@ -316,30 +346,12 @@ impl Transport {
     ///
     /// It is another device, or cannot have been so.
     pub fn restore(&self, saved: &SavedDevice) -> Result<(), FitError> {
-        let other = |why: String| FitError::Other {
-            id: self.shared.id.clone(),
-            why,
-        };
+        self.fits(saved)?;
+        let other = |why| self.other(why);
         let wrong = |what: &str| {
             let id = &self.shared.id;
             FitError::from(Inconsistent(format!("the device {id} {what}")))
         };
-        if saved.id != self.shared.id || saved.kind != self.kind {
-            return Err(other(format!(
-                "that has {} ({}) there",
-                saved.id, saved.kind
-            )));
-        }
-        if saved.queue_sizes != self.queue_sizes {
-            return Err(other("it has other queues".into()));
-        }
-        // What the driver was offered and did not take makes no difference.
-        if saved.features & !self.offered != 0 {
-            return Err(other(format!(
-                "its driver uses the features {:#x}, which this host does not offer",
-                saved.features & !self.offered
-            )));
-        }
         let is_served = saved.status & DEVICE_DRIVER_OK != 0;
         let begun = DEVICE_FEATURES_OK | DEVICE_DRIVER | DEVICE_ACKNOWLEDGE;
         if saved.status & !KNOWN_STATUS != 0 || is_served && saved.status & begun != begun {

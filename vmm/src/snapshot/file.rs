@@ -18,7 +18,7 @@ pub const HEADER_SIZE: usize = size_of::<Header>();
 
 /// The most bytes of a state: 64 vCPUs of 5 KiB, all ports and timers, the page tables of 1 TiB, and
 /// the paths of all files that guests know of shares.
-const SIZE_MAX: u64 = 256 << 20;
+const SIZE_MAX: u64 = 128 << 20;
 
 /// The header, in little-endian order.
 #[repr(C)]

@@ -11,6 +11,7 @@
 //! docs/decisions/0015-snapshots.md has the reasons.
 
 mod error;
+pub mod few;
 pub mod file;
 pub mod files;
 pub mod host;

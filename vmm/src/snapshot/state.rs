@@ -44,5 +44,6 @@ pub struct State {
     /// The address spaces.
     pub spaces: SavedSpaces,
     /// The devices, by their numbers.
+    #[serde(deserialize_with = "super::few::few")]
     pub devices: Vec<SavedDevice>,
 }

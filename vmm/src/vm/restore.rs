@@ -51,15 +51,7 @@ impl Vm {
         let devices = DeviceList::new(devices.collect::<Result<_, _>>()?)?;
 
         let sizes = state.sizes;
-        let private = super::machine::all_private_pages(sizes.ram_size, sizes.vcpus);
-        let size = private
-            .checked_mul(PAGE_SIZE)
-            .and_then(|size| size.checked_add(crate::memory::PrivateMemory::SPARE_SIZE))
-            .and_then(|size| size.checked_add(sizes.ram_size))
-            .ok_or(RestoreError::Damaged {
-                what: "the memory is larger than any",
-            })?;
-        crate::snapshot::check_memory(&files.memory, &state.id, size)?;
+        check_memory(&state, files)?;
         let machine = Machine::restore(kvm, &files.memory, sizes, &state.places)?;
         let machine = machine.map_err(RestoreError::from)?;
         stages.done("machine");
@@ -121,8 +113,18 @@ impl Vm {
     }
 }
 
-/// Checks what can be known before anything is built.
-fn check(state: &State, config: &RestoreConfig) -> Result<(), RestoreError> {
+/// Checks that files are a snapshot, as far as it can be known without restoring it.
+///
+/// # Errors
+///
+/// They are none, or of another version, or damaged.
+pub fn check_snapshot(files: &SnapshotFiles) -> Result<(), RestoreError> {
+    let state = file::read(&files.state)?;
+    check_sizes(&state)?;
+    check_memory(&state, files)
+}
+
+fn check_sizes(state: &State) -> Result<(), RestoreError> {
     let sizes = state.sizes;
     if sizes.ram_size == 0 || !sizes.ram_size.is_multiple_of(PAGE_SIZE) {
         return Err(Inconsistent("RAM has no size in pages".into()).into());
@@ -130,6 +132,26 @@ fn check(state: &State, config: &RestoreConfig) -> Result<(), RestoreError> {
     if sizes.ram_size > super::machine::most_memory() || state.vcpus.len() != sizes.vcpus as usize {
         return Err(Inconsistent("its size does not go with this host or its vCPUs".into()).into());
     }
+    Ok(())
+}
+
+/// Whether the memory is that of the state, whose sizes are right.
+fn check_memory(state: &State, files: &SnapshotFiles) -> Result<(), RestoreError> {
+    let sizes = state.sizes;
+    let private = super::machine::all_private_pages(sizes.ram_size, sizes.vcpus);
+    let size = private
+        .checked_mul(PAGE_SIZE)
+        .and_then(|size| size.checked_add(crate::memory::PrivateMemory::SPARE_SIZE))
+        .and_then(|size| size.checked_add(sizes.ram_size))
+        .ok_or(RestoreError::Damaged {
+            what: "the memory is larger than any",
+        })?;
+    crate::snapshot::check_memory(&files.memory, &state.id, size)
+}
+
+/// Checks what can be known before anything is built.
+fn check(state: &State, config: &RestoreConfig) -> Result<(), RestoreError> {
+    check_sizes(state)?;
     let missing = Features(state.features).missing_from(FEATURES);
     if !missing.is_empty() {
         return Err(RestoreError::Features { missing });
@@ -164,6 +186,7 @@ fn tell(machine: &Machine, clock: &Clock, restored: u32) -> Result<(), VmError> 
 
 fn restore_services(control: &VmControl, state: &State) -> Result<(), RestoreError> {
     let services = &control.services;
+    services.devices.fit(&state.devices)?;
     services.ram.seal_again(&state.sealed)?;
     services.spaces.restore(&state.spaces)?;
     services

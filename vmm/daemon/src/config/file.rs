@@ -24,6 +24,8 @@ pub struct File {
     pub listen: Listen,
     /// The store of images.
     pub images: Images,
+    /// Snapshots.
+    pub snapshots: Snapshots,
     /// Logs of VMs.
     pub log: Log,
     /// How VMs' processes are confined.
@@ -66,6 +68,20 @@ pub struct Images {
 }
 
 impl Default for Images {
+    fn default() -> Self {
+        Self { max_size: 16 << 30 }
+    }
+}
+
+/// `[snapshots]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Snapshots {
+    /// The largest that is imported, in bytes as they come.
+    pub max_size: u64,
+}
+
+impl Default for Snapshots {
     fn default() -> Self {
         Self { max_size: 16 << 30 }
     }

@@ -51,6 +51,8 @@ pub struct Config {
     pub runtime: Runtime,
     /// The largest image that is taken, in bytes.
     pub max_image: u64,
+    /// The largest snapshot that is imported, in bytes as they come.
+    pub max_snapshot: u64,
     /// How many connections there are at most.
     pub max_connections: usize,
 }
@@ -139,6 +141,7 @@ impl Config {
                 limits: file.limits.clone(),
             },
             max_image: file.images.max_size,
+            max_snapshot: file.snapshots.max_size,
             max_connections: file.limits.connections as usize,
         })
     }

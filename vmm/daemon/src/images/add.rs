@@ -8,7 +8,6 @@ use crate::problem::{Error, Kind, Result};
 use crate::store::Change;
 use crate::time;
 use paravane_api::image::StoredImage;
-use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::PathBuf;
@@ -177,14 +176,5 @@ async fn sync_folder(folder: &std::path::Path) -> io::Result<()> {
 }
 
 fn failed(error: &io::Error) -> Error {
-    let full = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG];
-    let kind = if full
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-    {
-        Kind::StorageFull
-    } else {
-        Kind::Internal
-    };
-    Error::new(kind, format!("the image cannot be kept: {error}"))
+    Error::not_kept("the image", error)
 }

@@ -1,7 +1,7 @@
 //! What requests carry.
 
 use super::objects::Objects;
-use super::rest::discard;
+use super::receive::discard;
 use crate::idempotency::RequestKey;
 use crate::problem::{Error, Kind, Result};
 use axum::body::Bytes;

@@ -3,7 +3,7 @@
 use super::carry_out::created;
 use super::params::PageParams;
 use super::query::Query;
-use super::rest::discard;
+use super::receive::{discard, discard_after, next_part};
 use crate::app::{App, Shared};
 use crate::images::{Upload, resolve};
 use crate::problem::{Error, Kind, Result};
@@ -11,14 +11,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Response, StatusCode};
-use http_body_util::BodyExt;
 use paravane_api::image::StoredImage;
 use paravane_api::page::Page;
 use paravane_api::{Problem, check};
-use std::time::Duration;
-
-/// How long a client may take to send the next part of an image.
-const PART_LIMIT: Duration = Duration::from_secs(30);
 
 /// Adds an image: the body is the file. The same file again is the same image. A name that led
 /// to another image leads to this one from now on; VMs keep the image they were created with.
@@ -50,12 +45,16 @@ pub async fn add(
             return Err(error);
         }
     };
-    if let Err(error) = receive(&mut body, &mut upload).await {
+    let received = async {
+        while let Some(part) = next_part(&mut body).await? {
+            upload.take(&part).await?;
+        }
+        Ok(())
+    };
+    if let Err(error) = received.await {
         // What came of it takes no room meanwhile.
         drop(upload);
-        if error.status() != StatusCode::REQUEST_TIMEOUT {
-            discard(&mut body).await;
-        }
+        discard_after(&error, &mut body).await;
         return Err(error);
     }
     if upload.is_empty() {
@@ -64,24 +63,6 @@ pub async fn add(
     }
     let image = upload.finish(images, app.host.clone(), name).await?;
     created(&format!("/v1/images/{}", image.digest), &image)
-}
-
-/// Receives all of an image.
-async fn receive(body: &mut Body, upload: &mut Upload) -> Result<()> {
-    loop {
-        let part = tokio::time::timeout(PART_LIMIT, body.frame()).await;
-        let part = part.map_err(|_| {
-            let detail = format!("nothing of the body came for {} s", PART_LIMIT.as_secs());
-            Error::new(Kind::TimedOut, detail)
-        })?;
-        let Some(part) = part else { return Ok(()) };
-        let part = part.map_err(|error| {
-            Error::new(Kind::BadRequest, format!("the body did not come: {error}"))
-        })?;
-        if let Ok(bytes) = part.into_data() {
-            upload.take(&bytes).await?;
-        }
-    }
 }
 
 /// The images, in the order of their digests.

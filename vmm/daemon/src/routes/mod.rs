@@ -1,5 +1,6 @@
 //! The routes of the API, a file for each resource.
 
+mod archives;
 mod carry_out;
 mod console;
 mod events;
@@ -11,7 +12,7 @@ mod metrics;
 mod objects;
 mod params;
 mod query;
-mod rest;
+mod receive;
 mod snapshots;
 mod stats;
 mod vms;
@@ -51,7 +52,8 @@ pub fn api() -> (Router<Shared>, OpenApi) {
         .routes(routes!(images::list, images::add))
         .routes(routes!(images::show, images::remove))
         .routes(routes!(snapshots::take))
-        .routes(routes!(snapshots::list))
+        .routes(routes!(snapshots::list, archives::import))
+        .routes(routes!(archives::export))
         .routes(routes!(snapshots::show, snapshots::remove))
         .routes(routes!(snapshots::restore))
         .routes(routes!(events::events))

@@ -230,6 +230,9 @@ pub async fn restore(
 
 fn check_restore(asked: &RestoreSnapshot) -> Result<()> {
     let mut errors = check::labels(&asked.labels, "/labels");
+    if let Some(devices) = &asked.devices {
+        errors.extend(check::devices(devices, "/devices"));
+    }
     // The last name has the longest number.
     let longest = asked
         .name
@@ -269,7 +272,11 @@ async fn make(
     turn: &Turn,
 ) -> Result<Vec<Arc<Handle>>> {
     let _kept = app.context.images.in_use().await;
-    let snapshot = app.context.snapshots.find(snapshot)?;
+    let mut snapshot = app.context.snapshots.find(snapshot)?;
+    if let Some(devices) = &asked.devices {
+        snapshot.spec.devices = devices.clone();
+        app.context.images.resolve(&mut snapshot.spec, "")?;
+    }
     let mut records: Vec<VmRecord> = Vec::new();
     let made = reserve_all(app, &snapshot, &asked, &mut records);
     let result = match made {

@@ -32,7 +32,12 @@ pub fn keep(from: &Path, to: &Path) -> io::Result<u64> {
     kept
 }
 
-fn take_over(folder: &Path) -> io::Result<u64> {
+/// Takes the files of a folder over and has them on the disk. Gives the bytes that they take.
+///
+/// # Errors
+///
+/// There is something else than files in it.
+pub fn take_over(folder: &Path) -> io::Result<u64> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let itself = File::from(open(folder, flags | OFlags::DIRECTORY, Mode::empty())?);
     own(&itself, 0o700)?;

@@ -1,6 +1,8 @@
 //! The snapshots: folders, each by its id, that VMs' processes wrote and that are the daemon's
 //! since.
 
+pub mod archive;
+mod coming;
 mod keep;
 
 use crate::problem::{Error, Kind, Result};
@@ -13,7 +15,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use keep::keep;
+pub use coming::Coming;
+pub use keep::{keep, take_over};
 
 /// The snapshots.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The daemon through its API, with processes that only say they run a VM.
 
+mod archives;
 mod events;
 mod faults;
 mod idempotency;

@@ -26,6 +26,13 @@ impl Host for NoHost {
         ImageKind::File
     }
 
+    fn check_snapshot(&self, folder: &Path) -> Result<(), String> {
+        match std::fs::read(folder.join("state")) {
+            Ok(state) if state == b"state" => Ok(()),
+            other => Err(format!("it has the state {other:?}")),
+        }
+    }
+
     fn info(&self, kvm: &Path) -> HostInfo {
         HostInfo {
             kvm: kvm.display().to_string(),
@@ -256,7 +263,7 @@ impl Daemon {
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Answer {
         let response = self.open(method, path, headers, body).await;
         let (parts, body) = response.into_parts();
@@ -268,14 +275,23 @@ impl Daemon {
         }
     }
 
+    /// Gets something that is no text.
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
+        let response = self.open(Method::GET, path, &[], "").await;
+        assert_eq!(response.status(), 200);
+        let body = response.into_body().collect().await.unwrap();
+        body.to_bytes().to_vec()
+    }
+
     /// Sends a request; the body of the answer comes when it is read.
     pub async fn open(
         &self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Response<Incoming> {
+        let body = body.as_ref();
         let stream = UnixStream::connect(&self.socket).await.unwrap();
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.unwrap();
@@ -288,7 +304,7 @@ impl Daemon {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        let body = Full::new(Bytes::copy_from_slice(body));
         sender
             .send_request(request.body(body).unwrap())
             .await

@@ -1,6 +1,7 @@
 //! The verbs that speak to a daemon: `paravane vm`, `paravane snapshot` and those of
 //! `paravane image` that are about its store. A file each.
 
+mod archive;
 mod connection;
 mod devices;
 mod each;

@@ -1,7 +1,9 @@
 //! `paravane snapshot`.
 
+use super::archive::{ExportArgs, ImportArgs, export, import};
 use super::block_on;
 use super::connection::Common;
+use super::devices::DeviceArgs;
 use super::each;
 use super::human::{self, clean};
 use super::labels;
@@ -9,6 +11,7 @@ use super::table::{Column, render};
 use crate::cli::exit_code::Failure;
 use crate::cli::output::{print_text, to_json};
 use clap::{Args, Subcommand};
+use paravane_api::device::Devices;
 use paravane_api::snapshot::{RestoreSnapshot, Snapshot, TakeSnapshot};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -25,6 +28,10 @@ pub enum SnapshotCommand {
     Show(ShowArgs),
     /// Make VMs of a snapshot, which go on from where it was taken
     Restore(RestoreArgs),
+    /// Write a snapshot to a file, for another host
+    Export(ExportArgs),
+    /// Take a snapshot from such a file
+    Import(ImportArgs),
     /// Delete snapshots
     Rm(RmArgs),
 }
@@ -89,6 +96,11 @@ pub struct RestoreArgs {
     labels: Vec<(String, String)>,
     #[command(flatten)]
     common: Common,
+    #[command(
+        flatten,
+        next_help_heading = "Devices, all of them in place of the snapshot's"
+    )]
+    devices: DeviceArgs,
 }
 
 /// Carries out a command.
@@ -99,6 +111,8 @@ pub fn snapshot(command: SnapshotCommand) -> Result<ExitCode, Failure> {
             SnapshotCommand::Ls(args) => ls(&args).await,
             SnapshotCommand::Show(args) => show(&args).await,
             SnapshotCommand::Restore(args) => restore(args).await,
+            SnapshotCommand::Export(args) => export(args).await,
+            SnapshotCommand::Import(args) => import(args).await,
             SnapshotCommand::Rm(args) => {
                 let client = args.common.client()?;
                 let delete = async |name: &str| client.delete_snapshot(name).await;
@@ -194,6 +208,8 @@ async fn restore(args: RestoreArgs) -> Result<ExitCode, Failure> {
         name: args.name,
         count: args.count,
         labels: labels::unique(args.labels).map_err(Failure::configuration)?,
+        // Without any they are the snapshot's.
+        devices: Some(Devices::from(args.devices)).filter(|devices| *devices != Devices::default()),
     };
     let vms = client.restore_snapshot(&args.snapshot, &request).await?;
     print_text(&match args.common.json {

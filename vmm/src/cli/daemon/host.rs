@@ -1,10 +1,12 @@
 //! What the daemon asks of this host.
 
 use paravane::image::Image;
+use paravane::snapshot::SnapshotFiles;
 use paravane::vm::VmError;
 use paravane::vm::host;
 use paravane::vm::machine::{self, Machine};
 use paravane::vm::probe::HostModes;
+use paravane::vm::restore::check_snapshot;
 use paravane_api::image::ImageKind;
 use paravane_api::info::HostInfo;
 use paravane_daemon::Host;
@@ -36,6 +38,11 @@ impl Host for ThisHost {
         } else {
             ImageKind::File
         }
+    }
+
+    fn check_snapshot(&self, folder: &Path) -> Result<(), String> {
+        let checked = SnapshotFiles::open(folder).and_then(|files| check_snapshot(&files));
+        checked.map_err(|error| error.to_string())
     }
 
     fn info(&self, kvm: &Path) -> HostInfo {
