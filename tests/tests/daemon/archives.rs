@@ -3,6 +3,7 @@
 use paravane_tests::daemon::Place;
 use paravane_tests::program::{Ended, end, end_with_input, exit_code, has_local_kvm, paravane};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 fn command(place: &Place, arguments: &[&str]) -> Command {
@@ -46,13 +47,15 @@ fn a_guest_goes_on_at_another_host_with_the_devices_of_that() {
     let archive = here.path().join("warm.tar.zst");
     let file = archive.to_str().expect("it is UTF-8");
     run(&here, &["snapshot", "export", "warm", file]);
-    // 16 MiB, of which the guest has used little.
-    let size = fs::metadata(&archive).expect("it is there").len();
+    // 16 MiB, of which the guest has used little, and which are nobody else's to read.
+    let metadata = fs::metadata(&archive).expect("it is there");
+    let (size, mode) = (metadata.len(), metadata.permissions().mode());
     assert!((4096..4 << 20).contains(&size), "{size}");
+    assert_eq!(mode & 0o777, 0o600);
     let again = end(&mut command(&here, &["snapshot", "export", "warm", file]));
     again
         .exits(exit_code::BAD_CONFIGURATION)
-        .says("File exists");
+        .says("it exists already");
     let none = here.path().join("none");
     let none = none.to_str().expect("it is UTF-8");
     let missing = end(&mut command(&here, &["snapshot", "export", "cold", none]));

@@ -68,7 +68,10 @@ impl Fake {
         if self.word("die-at-start").is_some() {
             std::process::abort();
         }
-        if self.word("fail-at-start").is_some() {
+        if let Some(ms) = self.word("fail-at-start") {
+            // It takes a moment to end.
+            self.phase.send_replace(Phase::Stopping);
+            sleep(Duration::from_millis(ms)).await;
             self.end(EndKind::Error, 121, Some("there is no KVM here"));
         }
         if self.word("hang-at-start").is_some() {
@@ -112,11 +115,12 @@ impl Fake {
 
     fn status(&self) -> Status {
         let phase = *self.phase.borrow();
+        let has_run = phase != Phase::Starting && self.word("fail-at-start").is_none();
         Status {
             pid: std::process::id(),
             start: self.plan.start,
             phase,
-            running: (phase != Phase::Starting).then(|| Running {
+            running: has_run.then(|| Running {
                 privilege: "ring3".to_string(),
                 carrier: "pio".to_string(),
                 start_us: 1000,

@@ -11,10 +11,13 @@ use std::sync::Arc;
 ///
 /// Nowhere: the guest never ran.
 pub async fn started(handle: &Handle, start: u64) -> Result<Arc<Vm>> {
-    let vm = until(handle, |vm| {
-        vm.starts != start || vm.state != VmState::Starting
-    })
-    .await?;
+    // A process that cannot run its guest is about to end, as one is whose guest has run.
+    let is_coming = |vm: &Vm| match vm.state {
+        VmState::Starting => true,
+        VmState::Stopping => vm.running.is_none(),
+        _ => false,
+    };
+    let vm = until(handle, |vm| vm.starts != start || !is_coming(vm)).await?;
     if vm.starts != start || vm.running.is_some() || vm.ended.is_none() {
         return Ok(vm);
     }

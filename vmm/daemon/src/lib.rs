@@ -37,5 +37,5 @@ mod tls;
 mod vm;
 
 pub use config::Config;
-pub use host::Host;
+pub use host::{Host, SnapshotFacts};
 pub use service::{ServiceError, check, run};

@@ -5,8 +5,9 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// More than a VM has devices, or a device queues.
-const MOST: usize = 256;
+/// What the ABI has most of, ports of events; a VM has far fewer vCPUs or devices, and a device fewer
+/// queues.
+const MOST: usize = pv_abi::event::EVENT_PORTS;
 
 struct Few<T>(PhantomData<T>);
 

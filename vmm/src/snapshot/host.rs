@@ -52,8 +52,10 @@ pub struct SavedHost {
     /// Whether KVM_HC_MAP_GPA_RANGE exits to the VMM.
     pub hypercall_exits: bool,
     /// The processor's vendor and signature, and the kernel's release and version.
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub names: Vec<String>,
     /// Bits of CPUID, by [`LEAVES`].
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub processor: Vec<u32>,
 }
 

@@ -36,14 +36,17 @@ pub struct State {
     /// The clock.
     pub clock: SavedClock,
     /// The vCPUs, by their numbers.
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub vcpus: Vec<SavedVcpu>,
     /// The ports that are not free.
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub ports: Vec<SavedPort>,
     /// The timers that are set.
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub timers: Vec<SavedTimer>,
     /// The address spaces.
     pub spaces: SavedSpaces,
     /// The devices, by their numbers.
-    #[serde(deserialize_with = "super::few::few")]
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub devices: Vec<SavedDevice>,
 }

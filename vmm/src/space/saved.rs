@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSpaces {
     /// By their numbers.
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub spaces: Vec<Option<SavedSpace>>,
     /// The one that each vCPU is in.
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub current: Vec<u32>,
     /// How often all translations were forgotten.
     pub generation: u64,

@@ -61,6 +61,7 @@ pub struct Registers {
     debug: kvm_debugregs,
     events: kvm_vcpu_events,
     /// Numbers and values.
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     msrs: Vec<(u32, u64)>,
     /// The page tables that the kernel runs on.
     root: u64,

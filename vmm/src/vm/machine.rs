@@ -87,6 +87,7 @@ pub struct Places {
     /// The first page for page tables.
     pub table_pool: u64,
     /// The monitor's pages of each vCPU: data, IDT and vCPU page.
+    #[serde(deserialize_with = "crate::snapshot::few::few")]
     pub monitors: Vec<[u64; 3]>,
     /// The first page that is not in use.
     pub next: u64,

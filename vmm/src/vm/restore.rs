@@ -18,6 +18,7 @@ use crate::vm::stages::Stages;
 use pv_abi::Features;
 use pv_abi::address_space::PAGE_SIZE;
 use pv_abi::vcpu_page::{Clock as ClockPage, VcpuPage};
+use std::fs::File;
 use std::mem::offset_of;
 
 /// What a VM that goes on from a snapshot gets anew.
@@ -124,6 +125,34 @@ pub fn check_snapshot(files: &SnapshotFiles) -> Result<(), RestoreError> {
     check_memory(&state, files)
 }
 
+/// How large a snapshot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotSizes {
+    /// Its VM's vCPUs.
+    pub vcpus: u32,
+    /// Its RAM in bytes.
+    pub ram: u64,
+    /// The size of the file with its memory, in bytes.
+    pub memory: u64,
+}
+
+/// Reads from the state how large the rest of a snapshot is.
+///
+/// # Errors
+///
+/// It is no state, or of another version, or damaged.
+pub fn read_sizes(state: &File) -> Result<SnapshotSizes, RestoreError> {
+    let state = file::read(state)?;
+    check_sizes(&state)?;
+    let sizes = state.sizes;
+    Ok(SnapshotSizes {
+        vcpus: sizes.vcpus,
+        ram: sizes.ram_size,
+        // Behind it is the page that says which snapshot it is of.
+        memory: memory_size(&state)?.saturating_add(PAGE_SIZE),
+    })
+}
+
 fn check_sizes(state: &State) -> Result<(), RestoreError> {
     let sizes = state.sizes;
     if sizes.ram_size == 0 || !sizes.ram_size.is_multiple_of(PAGE_SIZE) {
@@ -137,16 +166,20 @@ fn check_sizes(state: &State) -> Result<(), RestoreError> {
 
 /// Whether the memory is that of the state, whose sizes are right.
 fn check_memory(state: &State, files: &SnapshotFiles) -> Result<(), RestoreError> {
+    crate::snapshot::check_memory(&files.memory, &state.id, memory_size(state)?)
+}
+
+/// The bytes of RAM and private memory.
+fn memory_size(state: &State) -> Result<u64, RestoreError> {
     let sizes = state.sizes;
     let private = super::machine::all_private_pages(sizes.ram_size, sizes.vcpus);
-    let size = private
+    private
         .checked_mul(PAGE_SIZE)
         .and_then(|size| size.checked_add(crate::memory::PrivateMemory::SPARE_SIZE))
         .and_then(|size| size.checked_add(sizes.ram_size))
         .ok_or(RestoreError::Damaged {
             what: "the memory is larger than any",
-        })?;
-    crate::snapshot::check_memory(&files.memory, &state.id, size)
+        })
 }
 
 /// Checks what can be known before anything is built.

@@ -2,11 +2,11 @@
 
 use super::carry_out::created;
 use super::query::Query;
-use super::receive::{PART_LIMIT, discard_after, next_part};
-use crate::app::{App, Shared};
+use super::receive::{PART_LIMIT, discard, discard_after, next_part};
+use crate::app::Shared;
 use crate::problem::{Error, Kind, Result};
 use crate::snapshots::archive::{self, ArchiveError, Files};
-use crate::snapshots::{Coming, take_over};
+use crate::snapshots::{Coming, Transfer, take_over};
 use crate::store::Change;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -44,28 +44,31 @@ pub async fn export(
     query: Query,
 ) -> Result<Response<Body>> {
     query.finish()?;
-    let snapshot = app.context.snapshots.find(&snapshot)?;
-    let folder = app.context.snapshots.path(&snapshot.id);
-    let opened = tokio::task::spawn_blocking(move || Files::open(&folder)).await;
-    let files = opened.map_err(|error| Error::new(Kind::Internal, error.to_string()))?;
+    let snapshots = &app.context.snapshots;
+    let snapshot = snapshots.find(&snapshot)?;
+    let folder = snapshots.path(&snapshot.id);
     // It may have been removed just now.
-    let files = files.map_err(|error| {
-        let detail = format!("the snapshot cannot be read: {error}");
-        Error::new(Kind::NotFound, detail)
+    let files = Files::open(&folder).map_err(|error| {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => Kind::NotFound,
+            _ => Kind::Internal,
+        };
+        Error::new(kind, format!("the snapshot cannot be read: {error}"))
     })?;
     let (parts, coming) = channel(WAITING);
     let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
+    snapshots.transfers.begin()?.spawn(move || {
         let mut to = BufWriter::with_capacity(PART, Parts { parts, runtime });
-        if let Err(error) = archive::write(&snapshot, &files, &mut to) {
+        let written = archive::write(&snapshot, &files, &mut to);
+        if let Err(error) = written.and_then(|()| to.get_mut().send(Part::End)) {
             tracing::info!("the snapshot {} was not exported: {error}", snapshot.name);
-            // The connection ends without the end of the body, so that nobody takes it for whole.
-            let _ = to.get_mut().send(Err(error));
         }
-    });
-    let parts = stream::unfold(coming, async |mut coming| {
-        let part = coming.recv().await?;
-        Some((part, coming))
+    })?;
+    let parts = stream::try_unfold(coming, async |mut coming| match coming.recv().await {
+        Some(Part::Bytes(bytes)) => Ok(Some((bytes, coming))),
+        Some(Part::End) => Ok(None),
+        // The connection ends without the end of the body, so that nobody takes it for whole.
+        None => Err(io::Error::other("the archive did not come to its end")),
     });
     let mut response = Response::new(Body::from_stream(parts));
     let media_type = HeaderValue::from_static(MEDIA_TYPE);
@@ -75,15 +78,22 @@ pub async fn export(
     Ok(response)
 }
 
+/// What of an archive goes to a client.
+enum Part {
+    Bytes(Bytes),
+    /// It was all.
+    End,
+}
+
 /// Sends what is written to it to a client.
 struct Parts {
-    parts: Sender<io::Result<Bytes>>,
+    parts: Sender<Part>,
     runtime: Handle,
 }
 
 impl Parts {
-    fn send(&mut self, part: io::Result<Bytes>) -> io::Result<()> {
-        let sent = timeout(PART_LIMIT, self.parts.send(part));
+    fn send(&mut self, part: Part) -> io::Result<()> {
+        let sent = async { timeout(PART_LIMIT, self.parts.send(part)).await };
         match self.runtime.block_on(sent) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(io::Error::other("the client has gone")),
@@ -94,7 +104,7 @@ impl Parts {
 
 impl Write for Parts {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.send(Ok(Bytes::copy_from_slice(bytes)))?;
+        self.send(Part::Bytes(Bytes::copy_from_slice(bytes)))?;
         Ok(bytes.len())
     }
 
@@ -123,43 +133,54 @@ pub async fn import(
     let name = query.text("name")?;
     query.finish()?;
     if let Some(wrong) = name.as_deref().and_then(check::name) {
+        discard(&mut body).await;
         return Err(Error::parameter("name", wrong));
     }
     let id = Uuid::now_v7();
     let received = async {
+        let transfer = app.context.snapshots.transfers.begin()?;
         let mut coming = Coming::begin(&app.context.snapshots, id, app.config.max_snapshot).await?;
         while let Some(part) = next_part(&mut body).await? {
             coming.take(&part).await?;
         }
-        Ok(coming)
+        Ok((transfer, coming))
     };
-    let coming = match received.await {
-        Ok(coming) => coming,
+    let (transfer, coming) = match received.await {
+        Ok(received) => received,
         Err(error) => {
             discard_after(&error, &mut body).await;
             return Err(error);
         }
     };
-    let snapshot = keep(&app, coming, id, name).await?;
+    // It comes to its end whether the client waits for that or not.
+    let kept = tokio::spawn(keep(app, transfer, coming, id, name)).await;
+    let snapshot = kept.map_err(|error| Error::new(Kind::Internal, error.to_string()))??;
     created(&format!("/v1/snapshots/{}", snapshot.id), &snapshot)
 }
 
 /// Checks what has come, and keeps it.
-async fn keep(app: &App, mut coming: Coming, id: Uuid, name: Option<String>) -> Result<Snapshot> {
+async fn keep(
+    app: Shared,
+    transfer: Transfer,
+    mut coming: Coming,
+    id: Uuid,
+    name: Option<String>,
+) -> Result<Snapshot> {
     let folder = coming.folder().to_path_buf();
     let archive = coming.finish().await?;
     let host = app.host.clone();
-    let unpacked = tokio::task::spawn_blocking(move || -> Result<(Snapshot, u64)> {
-        let about = archive::read(archive, &folder).map_err(refusal)?;
+    let unpacked = transfer.spawn(move || -> Result<(Snapshot, u64)> {
+        let facts = |state: &std::path::Path| host.snapshot_facts(state);
+        let about = archive::read(archive, &folder, facts).map_err(refusal)?;
         Coming::remove_archive(&folder).map_err(not_kept)?;
         host.check_snapshot(&folder)
             .map_err(|why| Error::new(Kind::Invalid, why))?;
         let size = take_over(&folder).map_err(not_kept)?;
         Ok((about, size))
-    });
+    })?;
     let unpacked = unpacked.await;
     let (about, size) =
-        unpacked.map_err(|error| Error::new(Kind::Internal, error.to_string()))??;
+        unpacked.map_err(|_| Error::new(Kind::Internal, "the archive could not be read"))??;
     let snapshots = &app.context.snapshots;
     let mut snapshot = Snapshot {
         id: id.to_string(),
@@ -177,6 +198,7 @@ async fn keep(app: &App, mut coming: Coming, id: Uuid, name: Option<String>) -> 
         .await?;
     coming.keep();
     snapshots.insert(snapshot.clone());
+    drop(name);
     Ok(snapshot)
 }
 

@@ -35,6 +35,7 @@ pub async fn add(
     let name = query.text("name")?;
     query.finish()?;
     if let Some(wrong) = name.as_deref().and_then(check::image_name) {
+        discard(&mut body).await;
         return Err(Error::parameter("name", wrong));
     }
     let images = &app.context.images;

@@ -3,15 +3,18 @@
 //!
 //! What is zero in the memory takes no room in either.
 
+use crate::host::SnapshotFacts;
 use paravane_api::check;
 use paravane_api::problem::FieldError;
 use paravane_api::snapshot::Snapshot;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use tar::{Archive, Builder, EntryType, Header};
+use tar::{Archive, Builder, Entries, Entry, EntryType, Header};
 use thiserror::Error;
+use uuid::Uuid;
 
 const ABOUT: &str = "snapshot.json";
 const STATE: &str = "state";
@@ -19,9 +22,11 @@ const MEMORY: &str = "memory";
 
 /// The most bytes of `snapshot.json`, and of `state`.
 const ABOUT_MAX: u64 = 1 << 20;
-const STATE_MAX: u64 = 256 << 20;
-/// What the memory has beside twice the RAM: more than a VMM's private pages.
-const MEMORY_SPARE: u64 = 1 << 30;
+const STATE_MAX: u64 = 24 << 20;
+/// The state has at most one byte more for so many of RAM: the numbers of page tables.
+const STATE_OF_RAM: u64 = 1024;
+/// More than what follows the entries of a tar archive.
+const END_MAX: u64 = 1 << 20;
 
 /// zstd's fastest level: what is not zero is compressed at about the speed of a disk.
 const LEVEL: i32 = 1;
@@ -73,7 +78,9 @@ impl Files {
 ///
 /// `to` takes no more, or a file cannot be read.
 pub fn write(snapshot: &Snapshot, files: &Files, to: impl Write) -> io::Result<()> {
-    let mut archive = Builder::new(zstd::Encoder::new(to, LEVEL)?);
+    let mut encoder = zstd::Encoder::new(to, LEVEL)?;
+    encoder.include_checksum(true)?;
+    let mut archive = Builder::new(encoder);
     let about = serde_json::to_vec(snapshot).map_err(io::Error::other)?;
     append(&mut archive, ABOUT, about.len() as u64, about.as_slice())?;
     for (name, mut file) in [(STATE, &files.state), (MEMORY, &files.memory)] {
@@ -95,65 +102,110 @@ fn append(
     archive.append_data(&mut header, name, contents)
 }
 
-/// Reads an archive into a folder, as files `state` and `memory` which only their owner can read. What it
-/// says of the snapshot.
+/// Reads an archive into a folder, as files `state` and `memory` which only their owner can read. `facts`
+/// says what the file `state` is of. What the archive says of the snapshot.
 ///
 /// # Errors
 ///
 /// It is none of a snapshot, or the files cannot be written.
-pub fn read(archive: impl Read, folder: &Path) -> Result<Snapshot, ArchiveError> {
+pub fn read(
+    archive: impl Read,
+    folder: &Path,
+    facts: impl FnOnce(&Path) -> Result<SnapshotFacts, String>,
+) -> Result<Snapshot, ArchiveError> {
     let mut decoder = zstd::Decoder::new(archive)?;
     decoder.window_log_max(WINDOW_LOG)?;
     let mut archive = Archive::new(BufReader::with_capacity(BUFFER, decoder));
     // Raw, so that nothing of the archive is kept in memory that is not asked for.
     let mut entries = archive.entries().map_err(damaged)?.raw(true);
-    let mut next = |name: &str, most: &dyn Fn() -> u64| {
-        let missing = || ArchiveError::Wrong(format!("{name} is missing"));
-        let entry = entries.next().ok_or_else(missing)?.map_err(damaged)?;
-        let its = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if its != name || entry.header().entry_type() != EntryType::Regular {
-            let wrong = format!("it has {its:?} where {name} has to be");
-            return Err(ArchiveError::Wrong(wrong));
-        }
-        if entry.size() > most() {
-            let wrong = format!("{name} has {} bytes, and at most {}", entry.size(), most());
-            return Err(ArchiveError::Wrong(wrong));
-        }
-        Ok(entry)
-    };
-    let mut about = Vec::new();
-    let mut entry = next(ABOUT, &|| ABOUT_MAX)?;
-    entry.read_to_end(&mut about).map_err(damaged)?;
-    let about: Snapshot = serde_json::from_slice(&about)
-        .map_err(|error| ArchiveError::Wrong(format!("{ABOUT}: {error}")))?;
-    let wrong = check::spec(&about.spec, "/spec");
-    if !wrong.is_empty() {
-        return Err(ArchiveError::Values(wrong));
+
+    let mut text = Vec::new();
+    let mut entry = next(&mut entries, ABOUT, 0..=ABOUT_MAX)?;
+    entry.read_to_end(&mut text).map_err(damaged)?;
+    let about = parse(&text)?;
+    let resources = &about.spec.resources;
+
+    let state_max = STATE_MAX + resources.memory / STATE_OF_RAM;
+    let entry = next(&mut entries, STATE, 0..=state_max)?;
+    copy(entry, &folder.join(STATE))?;
+    let facts = facts(&folder.join(STATE)).map_err(ArchiveError::Wrong)?;
+    if (facts.vcpus, facts.ram) != (resources.vcpus, resources.memory) {
+        return Err(ArchiveError::Wrong(format!(
+            "its state is of {} vCPUs and {} bytes of RAM, and its spec says {} and {}",
+            facts.vcpus, facts.ram, resources.vcpus, resources.memory
+        )));
     }
-    let date = humantime::parse_rfc3339(&about.created_at);
-    date.map_err(|error| ArchiveError::Wrong(format!("{ABOUT}: created_at: {error}")))?;
-    let ram = about.spec.resources.memory;
-    for (name, most) in [
-        (STATE, STATE_MAX),
-        (MEMORY, ram.saturating_mul(2).saturating_add(MEMORY_SPARE)),
-    ] {
-        let entry = next(name, &|| most)?;
-        let size = entry.size();
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o400)
-            .open(folder.join(name))?;
-        copy(entry, &file, size)?;
-    }
+    let entry = next(&mut entries, MEMORY, facts.memory..=facts.memory)?;
+    copy(entry, &folder.join(MEMORY))?;
     match entries.next() {
-        None => Ok(about),
-        Some(_) => Err(ArchiveError::Wrong("something follows the memory".into())),
+        None => {}
+        Some(Ok(_)) => return Err(ArchiveError::Wrong("something follows the memory".into())),
+        Some(Err(error)) => return Err(damaged(error)),
+    }
+    // Behind the end of a tar archive are zeros, and then comes the sum that zstd made of all.
+    let rest = io::copy(&mut archive.into_inner().take(END_MAX), &mut io::sink());
+    match rest.map_err(damaged)? {
+        END_MAX.. => Err(ArchiveError::Wrong("something follows its end".into())),
+        _ => Ok(about),
     }
 }
 
-/// Copies what is not zero.
-fn copy(mut from: impl Read, to: &File, size: u64) -> Result<(), ArchiveError> {
+/// The next entry, which has to be this one and of such a size.
+fn next<'a, R: Read>(
+    entries: &mut Entries<'a, R>,
+    name: &str,
+    sizes: RangeInclusive<u64>,
+) -> Result<Entry<'a, R>, ArchiveError> {
+    let missing = || ArchiveError::Wrong(format!("{name} is missing"));
+    let entry = entries.next().ok_or_else(missing)?.map_err(damaged)?;
+    let its = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    if its != name || entry.header().entry_type() != EntryType::Regular {
+        let wrong = format!("it has {its:?} where {name} has to be");
+        return Err(ArchiveError::Wrong(wrong));
+    }
+    if !sizes.contains(&entry.size()) {
+        let (least, most) = sizes.into_inner();
+        let expected = match least == most {
+            true => format!("it has to have {most}"),
+            false => format!("it may have {most}"),
+        };
+        let wrong = format!("{name} has {} bytes, and {expected}", entry.size());
+        return Err(ArchiveError::Wrong(wrong));
+    }
+    Ok(entry)
+}
+
+fn parse(text: &[u8]) -> Result<Snapshot, ArchiveError> {
+    let about: Snapshot = serde_json::from_slice(text)
+        .map_err(|error| ArchiveError::Wrong(format!("{ABOUT}: {error}")))?;
+    let mut wrong = check::spec(&about.spec, "/spec");
+    let mut add = |field: &str, detail: String| {
+        wrong.push(FieldError {
+            field: field.to_string(),
+            detail,
+        });
+    };
+    if let Some(detail) = check::name(&about.name) {
+        add("/name", detail);
+    }
+    if let Err(error) = Uuid::parse_str(&about.vm) {
+        add("/vm", format!("{:?} is no UUID: {error}", about.vm));
+    }
+    if let Err(error) = humantime::parse_rfc3339(&about.created_at) {
+        let detail = format!("{:?} is no date: {error}", about.created_at);
+        add("/created_at", detail);
+    }
+    match wrong.is_empty() {
+        true => Ok(about),
+        false => Err(ArchiveError::Values(wrong)),
+    }
+}
+
+/// Copies an entry into a new file, but for what is zero.
+fn copy(mut from: Entry<'_, impl Read>, to: &Path) -> Result<(), ArchiveError> {
+    let size = from.size();
+    let mut options = OpenOptions::new();
+    let to = options.write(true).create_new(true).mode(0o400).open(to)?;
     to.set_len(size)?;
     let mut buffer = vec![0; BUFFER];
     let mut at = 0;
@@ -182,13 +234,13 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
     use tempfile::TempDir;
 
-    const SIZE: u64 = 300 << 20;
+    const SIZE: u64 = 8 << 20;
 
     fn about() -> Snapshot {
         Snapshot {
             id: "1".into(),
             name: "one".into(),
-            vm: "2".into(),
+            vm: Uuid::nil().to_string(),
             spec: VmSpec::default(),
             created_at: "2026-01-01T00:00:00Z".into(),
             size: 3,
@@ -213,20 +265,37 @@ mod tests {
         bytes
     }
 
+    fn facts(state: &Path) -> Result<SnapshotFacts, String> {
+        let resources = VmSpec::default().resources;
+        match std::fs::read(state).unwrap().as_slice() {
+            b"state" => Ok(SnapshotFacts {
+                vcpus: resources.vcpus,
+                ram: resources.memory,
+                memory: SIZE,
+            }),
+            b"another" => Ok(SnapshotFacts {
+                vcpus: 7,
+                ram: 4096,
+                memory: SIZE,
+            }),
+            _ => Err("it has no state".to_string()),
+        }
+    }
+
     /// Why it is refused.
     fn refused(archive: &[u8]) -> String {
         let folder = TempDir::new().unwrap();
-        match read(archive, folder.path()) {
+        match read(archive, folder.path(), facts) {
             Err(ArchiveError::Wrong(why)) => why,
             other => panic!("{other:?}"),
         }
     }
 
     /// Names and contents.
-    type Entries<'a> = &'a [(&'a str, &'a [u8])];
+    type Listed<'a> = &'a [(&'a str, &'a [u8])];
 
     /// An archive of these.
-    fn made_up(entries: Entries<'_>) -> Vec<u8> {
+    fn made_up(entries: Listed<'_>) -> Vec<u8> {
         let mut archive = Builder::new(zstd::Encoder::new(Vec::new(), LEVEL).unwrap());
         for (name, contents) in entries {
             append(&mut archive, name, contents.len() as u64, *contents).unwrap();
@@ -239,7 +308,10 @@ mod tests {
         let bytes = archive();
         assert!(bytes.len() < 100_000, "{}", bytes.len());
         let folder = TempDir::new().unwrap();
-        assert_eq!(read(bytes.as_slice(), folder.path()).unwrap(), about());
+        assert_eq!(
+            read(bytes.as_slice(), folder.path(), facts).unwrap(),
+            about()
+        );
         let state = std::fs::read(folder.path().join(STATE)).unwrap();
         assert_eq!(state, b"state");
         let memory = File::open(folder.path().join(MEMORY)).unwrap();
@@ -261,23 +333,42 @@ mod tests {
         for size in [10, bytes.len() / 2, bytes.len() - 1] {
             refused(&bytes[..size]);
         }
+        let expected = std::fs::read(snapshot().path().join(MEMORY)).unwrap();
+        for at in 0..100 {
+            let mut bytes = bytes.clone();
+            let at = at * (bytes.len() - 1) / 99;
+            bytes[at] ^= 1;
+            let folder = TempDir::new().unwrap();
+            if read(bytes.as_slice(), folder.path(), facts).is_ok() {
+                // Not all bits say something of the contents.
+                let memory = std::fs::read(folder.path().join(MEMORY)).unwrap();
+                assert!(memory == expected, "{at}");
+            }
+        }
+        let twice = [&bytes[..], &bytes].concat();
+        assert_eq!(refused(&twice), "something follows its end");
         let about = serde_json::to_vec(&about()).unwrap();
         let about: (&str, &[u8]) = (ABOUT, &about);
-        let cases: [(Entries<'_>, &str); 6] = [
+        let cases: [(Listed<'_>, &str); 8] = [
             (&[], "snapshot.json is missing"),
             (
                 &[(STATE, b"")],
                 "it has \"state\" where snapshot.json has to be",
             ),
             (&[(ABOUT, b"{")], "snapshot.json: "),
-            (&[about, (STATE, b"")], "memory is missing"),
+            (&[about, (STATE, b"")], "it has no state"),
+            (
+                &[about, (STATE, b"another")],
+                "its state is of 7 vCPUs and 4096 bytes of RAM, and its spec says 1 and 134217728",
+            ),
+            (&[about, (STATE, b"state")], "memory is missing"),
+            (
+                &[about, (STATE, b"state"), (MEMORY, b"short")],
+                "memory has 5 bytes, and it has to have 8388608",
+            ),
             (
                 &[about, (MEMORY, b"")],
                 "it has \"memory\" where state has to be",
-            ),
-            (
-                &[about, (STATE, b""), (MEMORY, b""), (MEMORY, b"")],
-                "something follows the memory",
             ),
         ];
         for (entries, expected) in cases {
@@ -286,7 +377,30 @@ mod tests {
         }
         let long = vec![b' '; 2 << 20];
         let why = refused(&made_up(&[(ABOUT, &long)]));
-        assert_eq!(why, "snapshot.json has 2097152 bytes, and at most 1048576");
+        assert_eq!(
+            why,
+            "snapshot.json has 2097152 bytes, and it may have 1048576"
+        );
+    }
+
+    #[test]
+    fn what_is_not_possible_is_told_by_its_field() {
+        let wrong = Snapshot {
+            name: "a/b".into(),
+            vm: "v".repeat(99),
+            created_at: "today".into(),
+            ..about()
+        };
+        let wrong = serde_json::to_vec(&wrong).unwrap();
+        let folder = TempDir::new().unwrap();
+        let bytes = made_up(&[(ABOUT, &wrong)]);
+        match read(bytes.as_slice(), folder.path(), facts) {
+            Err(ArchiveError::Values(errors)) => {
+                let fields: Vec<_> = errors.iter().map(|one| one.field.as_str()).collect();
+                assert_eq!(fields, ["/name", "/vm", "/created_at"]);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

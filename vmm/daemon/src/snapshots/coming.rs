@@ -111,9 +111,13 @@ impl Drop for Coming {
     }
 }
 
+/// Removes a folder, beside everything else: what is large takes a while.
 fn remove(folder: &Path) {
+    let folder = folder.to_path_buf();
     // What stays is removed when the daemon starts again.
-    let _ = std::fs::remove_dir_all(folder);
+    let _ = std::thread::Builder::new()
+        .name("remove".to_string())
+        .spawn(move || std::fs::remove_dir_all(folder));
 }
 
 fn failed(error: &io::Error) -> Error {

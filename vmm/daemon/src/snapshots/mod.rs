@@ -4,6 +4,7 @@
 pub mod archive;
 mod coming;
 mod keep;
+mod transfer;
 
 use crate::problem::{Error, Kind, Result};
 use crate::store::{Change, Store, Table};
@@ -17,6 +18,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use coming::Coming;
 pub use keep::{keep, take_over};
+pub use transfer::Transfer;
+use transfer::Transfers;
 
 /// The snapshots.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Snapshots {
     folder: PathBuf,
     store: Store,
     known: Mutex<Known>,
+    /// Whose turn it is to be exported or imported.
+    pub transfers: Transfers,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +77,7 @@ impl Snapshots {
             folder,
             store,
             known: Mutex::new(known),
+            transfers: Transfers::default(),
         })
     }
 

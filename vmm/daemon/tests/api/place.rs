@@ -6,8 +6,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use paravane_api::image::ImageKind;
 use paravane_api::info::HostInfo;
+use paravane_api::spec::Resources;
 use paravane_daemon::config::{Config, Overrides};
-use paravane_daemon::{Host, ServiceError};
+use paravane_daemon::{Host, ServiceError, SnapshotFacts};
 use redb::{Database, ReadableTable, TableDefinition};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,15 @@ struct NoHost;
 impl Host for NoHost {
     fn image_kind(&self, _: &Path) -> ImageKind {
         ImageKind::File
+    }
+
+    fn snapshot_facts(&self, _: &Path) -> Result<SnapshotFacts, String> {
+        let resources = Resources::default();
+        Ok(SnapshotFacts {
+            vcpus: resources.vcpus,
+            ram: resources.memory,
+            memory: b"memory".len() as u64,
+        })
     }
 
     fn check_snapshot(&self, folder: &Path) -> Result<(), String> {

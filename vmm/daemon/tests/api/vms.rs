@@ -73,10 +73,12 @@ async fn a_vm_is_created_shown_started_stopped_and_deleted() {
 async fn a_start_that_fails_says_why_and_leaves_the_vm() {
     let place = Place::new();
     let daemon = place.daemon().await;
-    let failed = daemon.vm("web", "fail-at-start", true).await;
-    let problem = failed.problem(422, "start-failed");
-    let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("there is no KVM here"), "{detail}");
+    for (name, words) in [("web", "fail-at-start"), ("slow", "fail-at-start=300")] {
+        let failed = daemon.vm(name, words, true).await;
+        let problem = failed.problem(422, "start-failed");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("there is no KVM here"), "{detail}");
+    }
     let vm = daemon.get("/v1/vms/web").await.expect(200);
     assert_eq!(
         (&vm["state"], &vm["failures"]),

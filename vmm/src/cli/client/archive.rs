@@ -2,14 +2,16 @@
 
 use super::connection::Common;
 use super::human::clean;
+use super::image::open;
 use crate::cli::exit_code::{Failure, Status};
 use crate::cli::output::{print_text, to_json};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tempfile::NamedTempFile;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, stdin, stdout};
 
@@ -53,20 +55,23 @@ pub async fn export(args: ExportArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let what = args.file.display();
+    let failed = |error: io::Error| Failure::configuration(format!("cannot make {what}: {error}"));
     // Nobody's file is lost.
-    let mut options = File::options();
-    let file = options.write(true).create_new(true).open(&args.file).await;
-    let file =
-        file.map_err(|error| Failure::configuration(format!("cannot make {what}: {error}")))?;
-    let written = async {
-        let archive = client.export_snapshot(&args.snapshot).await?;
-        copy(archive, file, what).await
-    };
-    if let Err(failure) = written.await {
-        // The failure is what is told.
-        let _ = tokio::fs::remove_file(&args.file).await;
-        return Err(failure);
+    if args.file.exists() {
+        return Err(failed(io::Error::other("it exists already")));
     }
+    let folder = match args.file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // It has all of the guest's memory, and so only its owner may read it.
+    let file = NamedTempFile::new_in(folder).map_err(failed)?;
+    let to = file.reopen().map_err(failed)?;
+    let archive = client.export_snapshot(&args.snapshot).await?;
+    copy(archive, File::from_std(to), &what).await?;
+    file.as_file().sync_all().map_err(failed)?;
+    let kept = file.persist_noclobber(&args.file);
+    kept.map_err(|error| failed(error.error))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,7 +108,7 @@ pub async fn import(args: ImportArgs) -> Result<ExitCode, Failure> {
         let archive = progress.wrap_async_read(stdin());
         client.import_snapshot(name, archive).await?
     } else {
-        let file = File::open(&args.file).await.map_err(|error| {
+        let (file, _) = open(&args.file).await.map_err(|error| {
             let message = format!("cannot read {}: {error}", args.file.display());
             Failure::configuration(message)
         })?;

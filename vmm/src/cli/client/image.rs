@@ -62,7 +62,8 @@ pub fn add(args: &AddArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-async fn open(path: &Path) -> io::Result<(File, u64)> {
+/// Opens a file that is to be sent, and says how large it is.
+pub(super) async fn open(path: &Path) -> io::Result<(File, u64)> {
     // A FIFO without a writer would otherwise wait for one.
     let mut options = File::options();
     let file = options

@@ -6,10 +6,10 @@ use paravane::vm::VmError;
 use paravane::vm::host;
 use paravane::vm::machine::{self, Machine};
 use paravane::vm::probe::HostModes;
-use paravane::vm::restore::check_snapshot;
+use paravane::vm::restore::{check_snapshot, read_sizes};
 use paravane_api::image::ImageKind;
 use paravane_api::info::HostInfo;
-use paravane_daemon::Host;
+use paravane_daemon::{Host, SnapshotFacts};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -38,6 +38,16 @@ impl Host for ThisHost {
         } else {
             ImageKind::File
         }
+    }
+
+    fn snapshot_facts(&self, state: &Path) -> Result<SnapshotFacts, String> {
+        let opened = File::open(state).map_err(|error| error.to_string())?;
+        let sizes = read_sizes(&opened).map_err(|error| error.to_string())?;
+        Ok(SnapshotFacts {
+            vcpus: sizes.vcpus,
+            ram: sizes.ram,
+            memory: sizes.memory,
+        })
     }
 
     fn check_snapshot(&self, folder: &Path) -> Result<(), String> {
