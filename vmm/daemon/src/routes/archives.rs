@@ -172,7 +172,6 @@ async fn keep(
     let unpacked = transfer.spawn(move || -> Result<(Snapshot, u64)> {
         let facts = |state: &std::path::Path| host.snapshot_facts(state);
         let about = archive::read(archive, &folder, facts).map_err(refusal)?;
-        Coming::remove_archive(&folder).map_err(not_kept)?;
         host.check_snapshot(&folder)
             .map_err(|why| Error::new(Kind::Invalid, why))?;
         let size = take_over(&folder).map_err(not_kept)?;
@@ -198,7 +197,6 @@ async fn keep(
         .await?;
     coming.keep();
     snapshots.insert(snapshot.clone());
-    drop(name);
     Ok(snapshot)
 }
 

@@ -37,7 +37,10 @@ impl Coming {
         made.map_err(|error| failed(&error))?;
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create_new(true).mode(0o600);
-        let opened = options.open(folder.join(ARCHIVE)).await;
+        let path = folder.join(ARCHIVE);
+        // It is no part of the snapshot, and is gone when nobody has it open any more.
+        let opened = options.open(&path).await;
+        let opened = opened.and_then(|file| std::fs::remove_file(&path).map(|()| file));
         let file = opened.inspect_err(|_| remove(&folder));
         Ok(Self {
             file: BufWriter::with_capacity(BLOCK, file.map_err(|error| failed(&error))?),
@@ -86,15 +89,6 @@ impl Coming {
         file.rewind().await.map_err(|error| failed(&error))?;
         let cloned = file.try_clone().await.map_err(|error| failed(&error))?;
         Ok(cloned.into_std().await)
-    }
-
-    /// Removes the archive, which is no part of the snapshot.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be.
-    pub fn remove_archive(folder: &Path) -> io::Result<()> {
-        std::fs::remove_file(folder.join(ARCHIVE))
     }
 
     /// What has come stays.

@@ -141,9 +141,14 @@ pub fn path_of(file: impl AsFd) -> io::Result<PathBuf> {
 ///
 /// There is nothing, or it is not in the folder.
 pub fn descendant(folder: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
+    beneath(folder, from_within(path))
+}
+
+/// A path from a folder, as system calls take it: the folder itself is `.` for them.
+pub fn from_within(path: &Path) -> &Path {
     match path.as_os_str().is_empty() {
-        true => beneath(folder, Path::new(".")),
-        false => beneath(folder, path),
+        true => Path::new("."),
+        false => path,
     }
 }
 

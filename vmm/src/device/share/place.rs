@@ -1,6 +1,6 @@
 //! Finding again what was open: by its path in the folder, and its kind.
 
-use super::folder::{descendant, path_of};
+use super::folder::{descendant, from_within, path_of};
 use super::saved::Place;
 use rustix::fs::{AtFlags, FileType, fstat, statat};
 use rustix::io::Errno;
@@ -33,12 +33,8 @@ impl<'a> Places<'a> {
         let path = path.strip_prefix(self.path.as_ref()?).ok()?;
         let known = fstat(file).ok()?;
         // What was removed has a path that can be another file's.
-        let name = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
-        let found = statat(self.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let within = from_within(path);
+        let found = statat(self.folder, within, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let is_same = (found.st_dev, found.st_ino) == (known.st_dev, known.st_ino);
         is_same.then(|| Place {
             path: path.to_path_buf().into_os_string().into_vec(),
